@@ -1,1 +1,108 @@
-//! Placeholder.
+//! The log between the services.
+//!
+//! [`EventLog`] is the port: partitioned topics, producers with bounded queues, consumer groups
+//! with assignments and commits. Its adapters are [`embedded`] (SQLite, the default) and
+//! [`inline`] (memory, for simulation); both pass the one suite in `conformance`.
+//!
+//! What every consumer needs on top is here too and knows no adapter: the ordered offset
+//! [`tracker`], the commit [`note`], and the [`group_loop`] of services that are no connector.
+
+pub mod consumer;
+pub mod embedded;
+pub mod group_loop;
+pub mod inline;
+pub mod note;
+pub mod producer;
+pub mod record;
+pub mod tracker;
+
+mod group;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use thiserror::Error;
+
+pub use consumer::{
+    Assignment, Commit, CommitError, Consumer, ConsumerEvent, Epoch, RevokeAck, Revoked,
+    Subscription, TopicPartition,
+};
+pub use producer::{Ack, Admission, AppendError, Patience, Producer, ProducerOptions, append};
+pub use record::{Header, NewRecord, Position, Record};
+
+/// A topic that a service needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// The name.
+    pub name: String,
+    /// How many partitions, at least 1.
+    pub partitions: u32,
+    /// How long a record is kept at least.
+    pub retention: std::time::Duration,
+}
+
+/// The offsets that a partition holds: `start..end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The first offset still there.
+    pub start: u64,
+    /// The offset that the next record will get.
+    pub end: u64,
+}
+
+/// Why the log could not do something. Never contains a record's value.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum LogError {
+    /// The topic or partition does not exist.
+    #[error("no partition {0}")]
+    UnknownPartition(TopicPartition),
+    /// A topic exists with other settings than the services need.
+    #[error("topic {topic} {rule}")]
+    TopicMismatch {
+        /// The topic.
+        topic: String,
+        /// What it must be, and how to make it so.
+        rule: String,
+    },
+    /// The log does not answer; later it may.
+    #[error("the log is away: {0}")]
+    Unavailable(String),
+    /// The log, or this consumer, is being closed.
+    #[error("closed")]
+    Closed,
+}
+
+/// The log.
+pub trait EventLog: Send + Sync + 'static {
+    /// Creates the topics that do not exist and checks those that do. A topic's partition count
+    /// never changes: keys would move and their order would be lost.
+    fn ensure_topics(&self, topics: Vec<TopicSpec>) -> BoxFuture<'_, Result<(), LogError>>;
+
+    /// The partition count of a topic.
+    fn partitions(&self, topic: &str) -> BoxFuture<'_, Result<u32, LogError>>;
+
+    /// A producer with its own policy.
+    fn producer(&self, options: ProducerOptions) -> Arc<dyn Producer>;
+
+    /// Joins a consumer group. Several members share the partitions of their topics.
+    fn subscribe(&self, to: Subscription) -> BoxFuture<'_, Result<Arc<dyn Consumer>, LogError>>;
+
+    /// The offsets that a partition holds.
+    fn bounds<'a>(&'a self, at: &'a TopicPartition) -> BoxFuture<'a, Result<Bounds, LogError>>;
+
+    /// Reads up to `max` records from `from` on, without a group. Offsets may have gaps; fewer
+    /// than `max` records (or none) mean the end was reached. A `from` before the start reads
+    /// from the start.
+    fn read<'a>(
+        &'a self,
+        at: &'a TopicPartition,
+        from: u64,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<Record>, LogError>>;
+
+    /// Whether the log answers.
+    fn check(&self) -> BoxFuture<'_, Result<(), LogError>>;
+}

@@ -1,0 +1,223 @@
+//! Loads configuration: defaults, one TOML file, environment variables; in that order.
+//!
+//! `CHAT4ALL__API__LISTEN` sets `api.listen`. Everything is read and checked before a port is
+//! bound; an error names key, value, rule and fix.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+
+use ::config::{Config, Environment, File, FileFormat};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use thiserror::Error;
+
+/// The prefix of every environment variable that is configuration.
+pub const ENV_PREFIX: &str = "CHAT4ALL";
+
+/// Something in the configuration, or in what it points to, that does not allow a start.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{key}{} {rule}\n  fix: {fix}", .value.as_ref().map(|v| format!(" = {v}:")).unwrap_or_default())]
+pub struct ConfigError {
+    /// The key, dotted: `api.listen`.
+    pub key: String,
+    /// The refused value, unless it is a secret.
+    pub value: Option<String>,
+    /// What the value must satisfy.
+    pub rule: String,
+    /// What to do.
+    pub fix: String,
+}
+
+impl ConfigError {
+    /// An error about `key`; the value is hidden if the key names a secret.
+    pub fn of(key: &str, value: impl fmt::Display, rule: String, fix: &str) -> Self {
+        let value = if is_secret(key) { "***".to_owned() } else { value.to_string() };
+        Self { key: key.to_owned(), value: Some(value), rule, fix: fix.to_owned() }
+    }
+
+    /// An error about a key that has no value.
+    pub fn missing(key: &str, rule: String, fix: &str) -> Self {
+        Self { key: key.to_owned(), value: None, rule, fix: fix.to_owned() }
+    }
+}
+
+/// Whether a key's value must never be shown.
+pub fn is_secret(key: &str) -> bool {
+    let last = key.rsplit('.').next().unwrap_or(key);
+    ["token", "secret", "password"].iter().any(|word| last.contains(word))
+}
+
+/// Reads `T` from TOML texts (weakest first), a file if one is given, and the environment.
+///
+/// # Errors
+/// The first key that is unknown, of the wrong type or out of its bounds.
+pub fn load<T: DeserializeOwned>(
+    defaults: &[&str],
+    file: Option<&Path>,
+    environment: HashMap<String, String>,
+) -> Result<T, ConfigError> {
+    let mut builder = Config::builder();
+    for text in defaults {
+        builder = builder.add_source(File::from_str(text, FileFormat::Toml));
+    }
+    if let Some(path) = file {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let rule = format!("must be a file that can be read: {error}");
+            ConfigError::of("--config", path.display(), rule, "check the path")
+        })?;
+        builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
+    }
+    let prefix = format!("{ENV_PREFIX}__");
+    let ours = environment.into_iter().filter(|(name, _)| name.starts_with(&prefix)).collect();
+    builder = builder.add_source(
+        Environment::with_prefix(ENV_PREFIX)
+            .prefix_separator("__")
+            .separator("__")
+            .try_parsing(true)
+            .source(Some(ours)),
+    );
+    let config = builder.build().map_err(|error| {
+        // The parser quotes the line it stopped at, which may hold a secret: keep the place only.
+        let text = error.to_string();
+        let place = text.lines().find(|line| line.contains("line ")).unwrap_or("TOML parse error");
+        ConfigError::missing("the file", format!("must be TOML: {}", place.trim()), "correct the syntax")
+    })?;
+    serde_path_to_error::deserialize(config.clone()).map_err(|error| {
+        let path = error.path().to_string();
+        explain(&config, &path, &error.into_inner().to_string())
+    })
+}
+
+/// Turns the deserializer's words into key, value, rule and fix.
+fn explain(config: &Config, path: &str, message: &str) -> ConfigError {
+    let path = if path == "." { "" } else { path };
+    let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();
+    let under = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    // serde appends the failing field to the path only if it got that far.
+    let leaf = |name: &str| {
+        if path.rsplit('.').next() == Some(name) { path.to_owned() } else { under(name) }
+    };
+    if message.starts_with("unknown field") {
+        let known = message.split_once("expected").map_or("", |(_, known)| known.trim());
+        let known = known.split(" for key").next().unwrap_or(known);
+        let known = if known.is_empty() { "none".to_owned() } else { known.to_owned() };
+        let fix = format!("remove it, or use a known key here: {known}");
+        return ConfigError::missing(&leaf(&quoted(message)), "is not a known key".to_owned(), &fix);
+    }
+    if message.starts_with("missing field") {
+        let key = leaf(&quoted(message));
+        return ConfigError::missing(&key, "is required".to_owned(), "add it to the file or the environment");
+    }
+    let rule = match message.split_once("expected ") {
+        Some((_, expected)) => format!("must be {}", expected.split(" for key").next().unwrap_or(expected)),
+        None => message.split(" for key").next().unwrap_or(message).to_owned(),
+    };
+    let value = config.get::<::config::Value>(path).map(|value| value.to_string());
+    let fix = "see docs/configuration.md for the key's meaning and bounds";
+    match value {
+        Ok(value) => ConfigError::of(path, value, rule, fix),
+        Err(_) => ConfigError::missing(path, rule, fix),
+    }
+}
+
+/// A whole number between two bounds, both allowed. The only way to a policy value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Bounded<const MIN: u64, const MAX: u64>(u64);
+
+impl<const MIN: u64, const MAX: u64> Bounded<MIN, MAX> {
+    /// A value known when the program was written; out of bounds it does not compile in a const.
+    pub const fn new(value: u64) -> Self {
+        assert!(MIN <= value && value <= MAX, "out of bounds");
+        Self(value)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The number as a count of things in memory.
+    pub const fn count(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The number as milliseconds.
+    pub const fn ms(self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.0)
+    }
+}
+
+impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Bounded<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let refused = || D::Error::custom(format!("must be a whole number, {MIN} to {MAX}"));
+        let value = i64::deserialize(deserializer).map_err(|_| refused())?;
+        match u64::try_from(value) {
+            Ok(value) if (MIN..=MAX).contains(&value) => Ok(Self(value)),
+            _ => Err(refused()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Settings {
+        api: Api,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Api {
+        listen: SocketAddr,
+        window: Bounded<1, 100>,
+        access_token: Option<Bounded<1, 2>>,
+    }
+
+    const DEFAULTS: &str = "[api]\nlisten = '127.0.0.1:8080'\nwindow = 10\n";
+
+    fn with_env(pairs: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+        let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        load(&[DEFAULTS], None, pairs)
+    }
+
+    #[test]
+    fn the_environment_overrides_the_defaults() {
+        let settings = with_env(&[("CHAT4ALL__API__WINDOW", "7"), ("CHAT4ALL", "x")]).unwrap();
+        assert_eq!(settings.api.window.get(), 7);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_the_known_ones() {
+        let error = with_env(&[("CHAT4ALL__API__WINDOWS", "7")]).unwrap_err();
+        assert_eq!((error.key.as_str(), error.rule.as_str()), ("api.windows", "is not a known key"));
+        assert!(error.fix.contains("`window`"), "{error}");
+    }
+
+    #[test]
+    fn a_value_out_of_bounds_is_named_with_its_rule() {
+        for value in ["0", "101", "-1", "many"] {
+            let error = with_env(&[("CHAT4ALL__API__WINDOW", value)]).unwrap_err();
+            assert_eq!((error.key.as_str(), error.value.as_deref()), ("api.window", Some(value)));
+            assert_eq!(error.rule, "must be a whole number, 1 to 100");
+        }
+        let error = with_env(&[("CHAT4ALL__API__LISTEN", "localhost")]).unwrap_err();
+        assert_eq!(error.key, "api.listen");
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let error = with_env(&[("CHAT4ALL__API__ACCESS_TOKEN", "hunter2")]).unwrap_err();
+        assert_eq!(error.value.as_deref(), Some("***"));
+        let broken = load::<Settings>(&["[api]\naccess_token = 'hunter2"], None, HashMap::new());
+        let error = format!("{:?}", broken.unwrap_err());
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}

@@ -1,0 +1,155 @@
+//! The one port through which calls go out: hyper over TCP and TLS, or over in-memory streams.
+//!
+//! What matters to a caller that must not send twice is whether the request can have been read by
+//! the other side. [`CallError`] says exactly that.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use thiserror::Error;
+
+/// A call without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum CallError {
+    /// No connection came about: the other side cannot have read the request.
+    #[error("could not connect")]
+    NotSent,
+    /// The request may have been read, and no (whole) answer came back in time.
+    #[error("no answer: {0}")]
+    InDoubt(&'static str),
+}
+
+/// Makes HTTP calls.
+pub trait HttpPort: Send + Sync + 'static {
+    /// Sends the request and reads the whole answer, at most [`MAX_ANSWER_BYTES`], in `timeout`.
+    fn call(
+        &self,
+        request: Request<Bytes>,
+        timeout: Duration,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, CallError>>;
+}
+
+/// The longest answer that is read: platforms answer with a few hundred bytes.
+pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+
+/// How long a connection may take to come about. Shorter than any call's timeout, so that a
+/// timed-out call has been written.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections without use are closed after this: less than the idle timeouts of common servers,
+/// so that a request is rarely written into a connection that the other side is closing.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A pool of HTTP/1.1 connections.
+#[derive(Clone, Debug)]
+pub struct HttpClient<C> {
+    client: Client<C, Full<Bytes>>,
+}
+
+/// Makes rustls use the one crypto provider of this program. Must run before the first connection.
+pub fn install_crypto() {
+    // An error means that it is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+impl HttpClient<HttpsConnector<HttpConnector>> {
+    /// Calls over TCP, with TLS for `https:` (the common public roots).
+    pub fn over_tcp() -> Self {
+        install_crypto();
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let connector = HttpsConnectorBuilder::new()
+            .with_webpki_roots()
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        Self::over(connector)
+    }
+}
+
+impl<C: Connect + Clone + Send + Sync + 'static> HttpClient<C> {
+    /// Calls over any connector.
+    pub fn over(connector: C) -> Self {
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build(connector);
+        Self { client }
+    }
+
+    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, CallError> {
+        let request = request.map(Full::new);
+        let response = self.client.request(request).await.map_err(|error| {
+            if error.is_connect() { CallError::NotSent } else { CallError::InDoubt("connection lost") }
+        })?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| {
+            let too_long = error.downcast_ref::<LengthLimitError>().is_some();
+            CallError::InDoubt(if too_long { "answer over 1 MiB" } else { "answer cut off" })
+        })?;
+        Ok(Response::from_parts(head, body.to_bytes()))
+    }
+}
+
+impl<C: Connect + Clone + Send + Sync + 'static> HttpPort for HttpClient<C> {
+    fn call(
+        &self,
+        request: Request<Bytes>,
+        timeout: Duration,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, CallError>> {
+        Box::pin(async move {
+            match tokio::time::timeout(timeout, self.exchange(request)).await {
+                Ok(result) => result,
+                Err(_) => Err(CallError::InDoubt("timeout")),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn post(port: u16) -> Request<Bytes> {
+        let uri = format!("http://127.0.0.1:{port}/x");
+        Request::post(uri).body(Bytes::from_static(b"{}")).unwrap()
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_refused_connection_was_not_sent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let error = HttpClient::over_tcp().call(post(port), LONG).await.unwrap_err();
+        assert_eq!(error, CallError::NotSent);
+    }
+
+    #[tokio::test]
+    async fn a_connection_closed_after_the_request_was_read_is_in_doubt() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let read = stream.read(&mut [0; 1024]).await.unwrap();
+            assert!(read > 0);
+        });
+        let error = HttpClient::over_tcp().call(post(port), LONG).await.unwrap_err();
+        assert_eq!(error, CallError::InDoubt("connection lost"));
+        server.await.unwrap();
+    }
+}
