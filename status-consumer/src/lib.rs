@@ -1,1 +1,136 @@
-//! Placeholder.
+//! Projects messages, status updates and receipts into the store.
+//!
+//! What an event means is decided in `chat4all_store::projection`; this service brings every event
+//! there, at least once, and commits only what the store has acknowledged. Events commute, so they
+//! are written concurrently and need no order.
+
+mod project;
+mod settings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat4all_contracts::topic;
+use chat4all_eventlog::group_loop::{self, GroupLoopOptions};
+use chat4all_eventlog::{
+    Admission, EventLog, LogError, Patience, ProducerOptions, Subscription,
+};
+use chat4all_process::probe::Probes;
+use chat4all_process::{Clock, Random, Shutdown};
+use chat4all_store::{MessageStore, Tenant};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::project::Project;
+pub use crate::settings::StatusConsumerSettings;
+
+/// The service's name in metrics and logs.
+pub const SERVICE: &str = "status-consumer";
+
+/// The consumer group.
+pub const GROUP: &str = "chat4all-status-consumer";
+
+/// What the status-consumer stands on.
+pub struct StatusConsumerDeps {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// The store.
+    pub store: Arc<dyn MessageStore>,
+    /// The time of day.
+    pub clock: Clock,
+    /// For the jitter of retries.
+    pub random: Random,
+}
+
+/// The status-consumer.
+pub struct StatusConsumer {
+    deps: StatusConsumerDeps,
+    settings: StatusConsumerSettings,
+}
+
+impl StatusConsumer {
+    /// Connects nothing yet.
+    pub fn new(deps: StatusConsumerDeps, settings: StatusConsumerSettings) -> Self {
+        Self { deps, settings }
+    }
+
+    /// /health, /ready and /metrics.
+    pub fn http(&self, probes: Probes) -> axum::Router {
+        let (log, store) = (self.deps.log.clone(), self.deps.store.clone());
+        probes
+            .ready_when(
+                "log",
+                Arc::new(move || {
+                    let log = log.clone();
+                    Box::pin(async move { log.check().await.map_err(|error| error.to_string()) })
+                }),
+            )
+            .ready_when(
+                "store",
+                Arc::new(move || {
+                    let store = store.clone();
+                    Box::pin(async move { store.check().await.map_err(|error| error.to_string()) })
+                }),
+            )
+            .router()
+    }
+
+    /// Projects until `shutdown`, then drains.
+    ///
+    /// # Errors
+    /// If the log's consumer can no longer be used.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), LogError> {
+        let Self { deps, settings } = self;
+        let topics = [topic::MESSAGES, topic::STATUS_UPDATES, topic::RECEIPTS];
+        let consumer = deps
+            .log
+            .subscribe(Subscription {
+                group: GROUP.to_owned(),
+                topics: topics.map(str::to_owned).to_vec(),
+                max_batch: 500,
+                revoke_deadline: Duration::from_secs(1),
+            })
+            .await?;
+        // Dead letters: nothing follows them in order, so a failing append is simply repeated.
+        let producer = deps.log.producer(ProducerOptions {
+            patience: Patience::GiveUpAfter(Duration::from_secs(5)),
+            admission: Admission::Progress,
+        });
+        let project = Project::new(deps.store.clone(), producer, deps.clock.clone());
+        let options = GroupLoopOptions {
+            service: SERVICE,
+            max_in_hand: settings.max_in_hand.count(),
+            commit_interval: settings.commit_interval_ms.ms(),
+            revoke_deadline: Duration::from_secs(1),
+            drain_deadline: settings.drain_deadline_ms.ms(),
+        };
+        let every = Duration::from_secs(settings.sweep_interval_s.get());
+        let consuming =
+            group_loop::run(consumer, Arc::new(project), options, deps.random, shutdown);
+        tokio::select! {
+            biased;
+            result = consuming => result,
+            never = sweep(deps.store, deps.clock, every) => match never {},
+        }
+    }
+}
+
+/// Lets the store forget what is past its end, for ever.
+async fn sweep(
+    store: Arc<dyn MessageStore>,
+    clock: Clock,
+    every: Duration,
+) -> std::convert::Infallible {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = store.sweep(clock.now()).await {
+            tracing::warn!(%error, "the store could not be swept; the next interval tries again");
+        }
+    }
+}
+
+/// The one tenant until authentication names others.
+fn tenant() -> Tenant {
+    Tenant::default()
+}

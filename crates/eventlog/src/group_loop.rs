@@ -1,1 +1,331 @@
-//! Placeholder.
+//! The consumer loop of the services that are no connector: router and status-consumer.
+//!
+//! It hands each record to a [`Handler`], keeps a bounded number in hand, counts a record as done
+//! only when its effect is acknowledged (I3), commits the contiguous prefix at intervals, lets go
+//! of a partition only after committing, and drains on the order to stop.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat4all_process::backoff::{Backoff, BackoffPolicy};
+use chat4all_process::metric::Metric;
+use chat4all_process::{Random, Shutdown};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+
+use crate::LogError;
+use crate::consumer::{
+    Assignment, Commit, CommitError, Consumer, ConsumerEvent, Epoch, Revoked, TopicPartition,
+};
+use crate::record::Record;
+use crate::tracker::{OffsetTracker, Received};
+
+/// What a service does with a record.
+pub trait Handler: Send + Sync + 'static {
+    /// Starts to handle a record. Calls come in the order of a partition's records; what has to
+    /// keep that order (an append) must be queued before this returns.
+    ///
+    /// # Errors
+    /// [`Full`] if a queue behind it has no room: nothing was started, the loop waits for
+    /// [`Handler::room`] and offers the same record again before any other.
+    fn start(&self, record: &Record) -> Result<Effect, Full>;
+
+    /// Waits until [`Handler::start`] is likely to have room.
+    fn room(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Resolves when the effect of a record is acknowledged.
+///
+/// An error means "not done, try again": the record is started again after a wait, when later
+/// ones may have been handled. A record that can never be handled is the handler's to put into the
+/// dead letters.
+pub type Effect = BoxFuture<'static, Result<(), Retry>>;
+
+/// A queue behind the handler has no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// The effect is not acknowledged. The text names what failed, without content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry(pub String);
+
+/// The loop's bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupLoopOptions {
+    /// The service, for metrics.
+    pub service: &'static str,
+    /// The most records in hand at once.
+    pub max_in_hand: usize,
+    /// How often progress is committed.
+    pub commit_interval: Duration,
+    /// How long records in hand may take when a partition goes away.
+    pub revoke_deadline: Duration,
+    /// How long records in hand may take when the order to stop came.
+    pub drain_deadline: Duration,
+}
+
+/// How long a failed effect waits before the next try.
+const RETRY: BackoffPolicy = BackoffPolicy::new(Duration::from_millis(100), Duration::from_secs(5));
+
+struct Partition {
+    epoch: Epoch,
+    tracker: OffsetTracker,
+    /// The last commit that is known to be durable.
+    committed: (u64, String),
+}
+
+/// A record that is done, under the epoch in which it was received.
+type Done = (TopicPartition, Epoch, u64);
+
+struct GroupLoop {
+    consumer: Arc<dyn Consumer>,
+    handler: Arc<dyn Handler>,
+    options: GroupLoopOptions,
+    random: Random,
+    partitions: BTreeMap<TopicPartition, Partition>,
+    /// Received and not yet started, because a queue behind the handler was full.
+    waiting: VecDeque<(Epoch, Record)>,
+    in_hand: FuturesUnordered<BoxFuture<'static, Done>>,
+}
+
+/// Consumes until `shutdown`, then drains, commits and leaves the group.
+///
+/// # Errors
+/// If the consumer can no longer be used: the process should end and be restarted.
+pub async fn run(
+    consumer: Arc<dyn Consumer>,
+    handler: Arc<dyn Handler>,
+    options: GroupLoopOptions,
+    random: Random,
+    shutdown: Shutdown,
+) -> Result<(), LogError> {
+    let mut group = GroupLoop {
+        consumer,
+        handler,
+        options,
+        random,
+        partitions: BTreeMap::new(),
+        waiting: VecDeque::new(),
+        in_hand: FuturesUnordered::new(),
+    };
+    let mut ticks = interval(options.commit_interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        group.start_waiting();
+        let has_room = group.waiting.is_empty() && group.in_hand.len() < options.max_in_hand;
+        tokio::select! {
+            biased;
+            () = shutdown.wait() => break,
+            Some(done) = group.in_hand.next() => group.complete(&done),
+            _ = ticks.tick() => group.commit().await?,
+            () = group.handler.room(), if !group.waiting.is_empty() => {}
+            event = group.consumer.next(), if has_room => group.on_event(event?).await?,
+        }
+    }
+    // What was not started is received again by the next owner.
+    group.waiting.clear();
+    group.drain(Instant::now() + options.drain_deadline, |_| true).await;
+    group.commit().await?;
+    group.consumer.close().await;
+    Ok(())
+}
+
+impl GroupLoop {
+    async fn on_event(&mut self, event: ConsumerEvent) -> Result<(), LogError> {
+        match event {
+            ConsumerEvent::Assigned(assignments) => {
+                assignments.into_iter().for_each(|assignment| self.assign(assignment));
+            }
+            ConsumerEvent::Revoked(revoked) => self.revoke(revoked).await?,
+            ConsumerEvent::Records { epoch, records } => self.receive(epoch, &records),
+            ConsumerEvent::Stopped { at, why } => {
+                tracing::error!(partition = %at, why, "a partition is stopped");
+            }
+        }
+        Ok(())
+    }
+
+    fn assign(&mut self, assignment: Assignment) {
+        let Assignment { at, epoch, position, note, end } = assignment;
+        let (tracker, unusable) = OffsetTracker::resume(position, note.as_deref(), end);
+        if let Some(why) = unusable {
+            Metric::NotesUnusable.count(self.options.service, &[&at.topic]);
+            tracing::warn!(partition = %at, %why, "the commit note is not used");
+        }
+        tracing::debug!(partition = %at, position, "assigned");
+        let committed = (position, note.unwrap_or_default());
+        self.partitions.insert(at, Partition { epoch, tracker, committed });
+    }
+
+    fn receive(&mut self, epoch: Epoch, records: &[Record]) {
+        let Some(first) = records.first() else { return };
+        let at = first.at();
+        let Some(partition) = self.partitions.get_mut(&at).filter(|p| p.epoch == epoch) else {
+            return;
+        };
+        let topic = &*at.topic;
+        Metric::RecordsConsumed.add(self.options.service, &[topic], records.len() as u64);
+        for record in records {
+            if partition.tracker.receive(record.offset) == Received::New {
+                self.waiting.push_back((epoch, record.clone()));
+            }
+        }
+    }
+
+    /// Starts received records in their order, as far as there is room.
+    fn start_waiting(&mut self) {
+        while let Some((epoch, record)) = self.waiting.pop_front() {
+            let at = record.at();
+            if self.partitions.get(&at).is_none_or(|partition| partition.epoch != epoch) {
+                continue;
+            }
+            let Ok(effect) = self.handler.start(&record) else {
+                self.waiting.push_front((epoch, record));
+                break;
+            };
+            let again = Again {
+                handler: self.handler.clone(),
+                service: self.options.service,
+                random: self.random.clone(),
+            };
+            let done = (at, epoch, record.offset);
+            self.in_hand.push(Box::pin(async move {
+                again.until_acknowledged(effect, &record).await;
+                done
+            }));
+        }
+        self.report_in_hand();
+    }
+
+    fn report_in_hand(&self) {
+        // Every topic of the loop shares one bound, so the loop has one figure.
+        let in_hand = self.in_hand.len() as f64;
+        Metric::RecordsInHand.set(self.options.service, &["all"], in_hand);
+    }
+
+    fn complete(&mut self, (at, epoch, offset): &Done) {
+        if let Some(partition) = self.partitions.get_mut(at).filter(|p| p.epoch == *epoch) {
+            partition.tracker.complete(*offset);
+        }
+        self.report_in_hand();
+    }
+
+    async fn revoke(&mut self, revoked: Revoked) -> Result<(), LogError> {
+        self.waiting
+            .retain(|(_, record)| revoked.partitions.iter().all(|(gone, _)| *gone != record.at()));
+        if !revoked.lost {
+            let deadline = Instant::now() + self.options.revoke_deadline;
+            self.drain(deadline, |at| revoked.partitions.iter().any(|(gone, _)| gone == at)).await;
+            self.commit().await?;
+        }
+        for (at, epoch) in &revoked.partitions {
+            if self.partitions.get(at).is_some_and(|partition| partition.epoch == *epoch) {
+                self.partitions.remove(at);
+            }
+        }
+        revoked.ack.done();
+        Ok(())
+    }
+
+    /// Waits until nothing of the chosen partitions is in hand, or until the deadline: what is
+    /// then unfinished stays uncommitted and is received again by the next owner.
+    async fn drain(&mut self, deadline: Instant, chosen: impl Fn(&TopicPartition) -> bool) {
+        let unfinished = |partitions: &BTreeMap<TopicPartition, Partition>| -> usize {
+            let chosen = partitions.iter().filter(|(at, _)| chosen(at));
+            chosen.map(|(_, partition)| partition.tracker.unfinished()).sum()
+        };
+        while unfinished(&self.partitions) > 0 {
+            match timeout_at(deadline, self.in_hand.next()).await {
+                Ok(Some(done)) => self.complete(&done),
+                Ok(None) => return,
+                Err(_) => {
+                    let left = unfinished(&self.partitions);
+                    tracing::warn!(left, "records were left uncommitted at the drain deadline");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Commits every partition that has made progress since its last commit.
+    async fn commit(&mut self) -> Result<(), LogError> {
+        let mut commits = Vec::new();
+        for (at, partition) in &self.partitions {
+            let now = (partition.tracker.position(), partition.tracker.note());
+            if now != partition.committed {
+                let (offset, note) = now;
+                commits.push(Commit { at: at.clone(), epoch: partition.epoch, offset, note });
+            }
+        }
+        if commits.is_empty() {
+            return Ok(());
+        }
+        let service = self.options.service;
+        match self.consumer.commit(commits.clone()).await {
+            Ok(refused) => {
+                for error in &refused {
+                    Metric::Commits.count(service, &[topic_of(error), "refused"]);
+                    tracing::warn!(%error, "a commit was refused");
+                }
+                for commit in commits.into_iter().filter(|c| !is_refused(&refused, &c.at)) {
+                    Metric::Commits.count(service, &[&commit.at.topic, "ok"]);
+                    if let Some(partition) = self.partitions.get_mut(&commit.at) {
+                        partition.committed = (commit.offset, commit.note);
+                    }
+                }
+                Ok(())
+            }
+            Err(LogError::Closed) => Err(LogError::Closed),
+            Err(error) => {
+                // The next interval tries again with newer positions.
+                Metric::Commits.count(service, &["all", "failed"]);
+                tracing::warn!(%error, "a commit failed");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn topic_of(error: &CommitError) -> &str {
+    match error {
+        CommitError::Stale(at) | CommitError::NoteTooLong(at) => &at.topic,
+    }
+}
+
+fn is_refused(refused: &[CommitError], at: &TopicPartition) -> bool {
+    refused.iter().any(|error| match error {
+        CommitError::Stale(partition) | CommitError::NoteTooLong(partition) => partition == at,
+    })
+}
+
+/// Repeats an effect until it is acknowledged. Never gives up: giving up would be a loss.
+struct Again {
+    handler: Arc<dyn Handler>,
+    service: &'static str,
+    random: Random,
+}
+
+impl Again {
+    async fn until_acknowledged(&self, first: Effect, record: &Record) {
+        let mut effect = first;
+        let mut backoff = Backoff::new(RETRY, self.random.clone());
+        while let Err(Retry(why)) = effect.await {
+            Metric::EffectRetries.count(self.service, &[&record.topic]);
+            tracing::warn!(partition = %record.at(), offset = record.offset, why, "trying again");
+            tokio::time::sleep(backoff.next_wait()).await;
+            effect = self.restart(record).await;
+        }
+    }
+
+    async fn restart(&self, record: &Record) -> Effect {
+        loop {
+            match self.handler.start(record) {
+                Ok(effect) => return effect,
+                Err(Full) => self.handler.room().await,
+            }
+        }
+    }
+}

@@ -14,9 +14,12 @@ pub mod inline;
 pub mod note;
 pub mod producer;
 pub mod record;
+pub mod topology;
 pub mod tracker;
 
 mod group;
+mod room;
+mod spec;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -32,6 +35,7 @@ pub use consumer::{
 };
 pub use producer::{Ack, Admission, AppendError, Patience, Producer, ProducerOptions, append};
 pub use record::{Header, NewRecord, Position, Record};
+pub use topology::Topology;
 
 /// A topic that a service needs.
 #[derive(Clone, Debug, PartialEq, Eq)]

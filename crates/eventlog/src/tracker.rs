@@ -1,1 +1,177 @@
-//! Placeholder.
+//! The ordered offset tracker (I3).
+//!
+//! Records of a partition finish in any order; a commit says "everything before this offset is
+//! done". The tracker knows which received records are done and gives the contiguous prefix as the
+//! position to commit. What is done beyond it goes into the commit's [`crate::note`], so that an
+//! owner that dies costs few repetitions although one slow record holds the prefix back.
+//!
+//! A plain structure: no clock, no I/O.
+
+use std::collections::VecDeque;
+
+use crate::note::{self, Finished, Unusable};
+
+/// Received records of one assignment of a partition.
+#[derive(Debug)]
+pub struct OffsetTracker {
+    /// Received and not yet passed by the prefix: offset, done. In rising order.
+    received: VecDeque<(u64, bool)>,
+    /// Where the prefix ends if everything received is done.
+    next: u64,
+    /// What the last owner had finished beyond its commit.
+    finished_before: Finished,
+    done_beyond: usize,
+}
+
+/// What a newly received record means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// It has to be handled.
+    New,
+    /// The last owner had finished it; it counts as done.
+    AlreadyDone,
+}
+
+impl OffsetTracker {
+    /// Begins at a committed position. `note` is that commit's; one that cannot be used is
+    /// reported and ignored, which costs repetitions and loses nothing.
+    pub fn resume(position: u64, note: Option<&str>, log_end: u64) -> (Self, Option<Unusable>) {
+        let (finished_before, unusable) = match note {
+            None | Some("") => (Finished::default(), None),
+            Some(note) => match note::decode(note, position, log_end) {
+                Ok(finished) => (finished, None),
+                Err(why) => (Finished::default(), Some(why)),
+            },
+        };
+        let received = VecDeque::new();
+        (Self { received, next: position, finished_before, done_beyond: 0 }, unusable)
+    }
+
+    /// A record has been received. Offsets rise and may have gaps.
+    pub fn receive(&mut self, offset: u64) -> Received {
+        debug_assert!(offset >= self.next, "offsets rise within an assignment");
+        let done = self.finished_before.contains(offset);
+        self.next = offset + 1;
+        self.received.push_back((offset, done));
+        if done {
+            self.done_beyond += 1;
+            self.advance();
+            return Received::AlreadyDone;
+        }
+        Received::New
+    }
+
+    /// The record at `offset` is done: its effect is acknowledged. Repeating it changes nothing.
+    pub fn complete(&mut self, offset: u64) {
+        let found = self.received.binary_search_by_key(&offset, |(offset, _)| *offset);
+        if let Ok(index) = found
+            && !self.received[index].1
+        {
+            self.received[index].1 = true;
+            self.done_beyond += 1;
+            self.advance();
+        }
+    }
+
+    fn advance(&mut self) {
+        while self.received.front().is_some_and(|(_, done)| *done) {
+            self.received.pop_front();
+            self.done_beyond -= 1;
+        }
+    }
+
+    /// The offset to commit: every received record before it is done.
+    pub fn position(&self) -> u64 {
+        self.received.front().map_or(self.next, |(offset, _)| *offset)
+    }
+
+    /// Received records that the prefix has not passed: what the memory holds.
+    pub fn in_hand(&self) -> usize {
+        self.received.len()
+    }
+
+    /// Received records that are not done.
+    pub fn unfinished(&self) -> usize {
+        self.received.len() - self.done_beyond
+    }
+
+    /// Whether handling of the record at `offset` may begin: only while whatever finishes first
+    /// can still be written into a note. Decided before, because afterwards it would be too late.
+    pub fn may_start(&self, offset: u64) -> bool {
+        offset.saturating_sub(self.position()) < note::MAX_SPAN
+    }
+
+    /// The note of a commit at [`OffsetTracker::position`]: what is done beyond it. Empty if
+    /// nothing is.
+    pub fn note(&self) -> String {
+        // What the last owner had finished and we have not received again is still finished.
+        let ours = self.received.iter().filter(|(_, done)| *done).map(|(offset, _)| *offset);
+        let base = self.position();
+        let beyond = self.finished_before.iter().filter(|offset| *offset >= self.next);
+        note::encode(base, ours.chain(beyond).filter(|o| o.saturating_sub(base) < note::MAX_SPAN))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fresh(position: u64) -> OffsetTracker {
+        OffsetTracker::resume(position, None, position).0
+    }
+
+    #[test]
+    fn the_position_is_the_first_record_not_done() {
+        let mut tracker = fresh(10);
+        assert_eq!(tracker.position(), 10);
+        for offset in [10, 11, 15, 16] {
+            assert_eq!(tracker.receive(offset), Received::New);
+        }
+        tracker.complete(11);
+        tracker.complete(15);
+        assert_eq!((tracker.position(), tracker.unfinished()), (10, 2));
+        tracker.complete(10);
+        assert_eq!(tracker.position(), 16);
+        tracker.complete(16);
+        assert_eq!((tracker.position(), tracker.in_hand()), (17, 0));
+    }
+
+    #[test]
+    fn a_successor_skips_what_was_finished_beyond_the_position() {
+        let mut tracker = fresh(0);
+        (0..8).for_each(|offset| drop(tracker.receive(offset)));
+        [1, 2, 5].into_iter().for_each(|offset| tracker.complete(offset));
+        let (mut next, unusable) = OffsetTracker::resume(0, Some(&tracker.note()), 8);
+        assert_eq!(unusable, None);
+        let skipped: Vec<u64> =
+            (0..8).filter(|o| next.receive(*o) == Received::AlreadyDone).collect();
+        assert_eq!(skipped, [1, 2, 5]);
+        next.complete(0);
+        assert_eq!(next.position(), 3);
+    }
+
+    #[test]
+    fn a_note_survives_a_successor_that_received_little() {
+        let mut tracker = fresh(0);
+        (0..8).for_each(|offset| drop(tracker.receive(offset)));
+        tracker.complete(7);
+        let (mut second, _) = OffsetTracker::resume(0, Some(&tracker.note()), 8);
+        second.receive(0);
+        second.complete(0);
+        let (mut third, unusable) = OffsetTracker::resume(1, Some(&second.note()), 8);
+        assert_eq!(unusable, None);
+        let skipped: Vec<u64> =
+            (1..8).filter(|o| third.receive(*o) == Received::AlreadyDone).collect();
+        assert_eq!(skipped, [7]);
+    }
+
+    #[test]
+    fn nothing_starts_that_a_note_could_not_hold() {
+        let mut tracker = fresh(0);
+        tracker.receive(0);
+        assert!(tracker.may_start(note::MAX_SPAN - 1));
+        assert!(!tracker.may_start(note::MAX_SPAN));
+        tracker.complete(0);
+        assert!(tracker.may_start(note::MAX_SPAN));
+    }
+}

@@ -3,6 +3,7 @@
 //! Nothing here knows a topic, a platform or a store. Time, random numbers and ids come from
 //! [`clock`] and [`random`] only, so that a whole system under a paused clock repeats from a seed.
 
+pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod data_folder;

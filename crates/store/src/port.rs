@@ -180,8 +180,8 @@ pub trait MessageStore: Send + Sync + 'static {
         id: &'a MessageId,
     ) -> Answer<'a, Option<StoredMessage>>;
 
-    /// Up to `limit` messages of a conversation, newest first by (accepted_at, message_id), older
-    /// than `after`.
+    /// Up to `limit` (at least 1) messages of a conversation, newest first by (accepted_at,
+    /// message_id), older than `after`. Rows without content take no room in a page.
     fn page<'a>(
         &'a self,
         tenant: &'a Tenant,

@@ -1,0 +1,113 @@
+//! What the status-consumer does with one record.
+
+use std::sync::Arc;
+
+use chat4all_contracts::event::{DeadLetter, Message, Receipt, StatusUpdate};
+use chat4all_contracts::{FieldError, topic};
+use chat4all_eventlog::group_loop::{Effect, Full, Handler, Retry};
+use chat4all_eventlog::{Producer, Record, append, topology};
+use chat4all_process::Clock;
+use chat4all_process::metric::Metric;
+use chat4all_store::projection::{self, Projected};
+use chat4all_store::{MessageStore, StoreError, Tenant};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use crate::{SERVICE, tenant};
+
+/// Brings records to the projection.
+pub(crate) struct Project {
+    store: Arc<dyn MessageStore>,
+    producer: Arc<dyn Producer>,
+    clock: Clock,
+    tenant: Tenant,
+}
+
+/// A readable event of one of our topics.
+enum Event {
+    Message(Message),
+    StatusUpdate(StatusUpdate),
+    Receipt(Receipt),
+}
+
+impl Event {
+    fn parse(record: &Record) -> Result<Self, FieldError> {
+        match &*record.topic {
+            topic::STATUS_UPDATES => StatusUpdate::parse(&record.value).map(Self::StatusUpdate),
+            topic::RECEIPTS => Receipt::parse(&record.value).map(Self::Receipt),
+            _ => Message::parse(&record.value, record.timestamp).map(Self::Message),
+        }
+    }
+}
+
+impl Project {
+    pub(crate) fn new(
+        store: Arc<dyn MessageStore>,
+        producer: Arc<dyn Producer>,
+        clock: Clock,
+    ) -> Self {
+        Self { store, producer, clock, tenant: tenant() }
+    }
+
+    fn give_up(&self, record: &Record, why: &FieldError) -> Effect {
+        let (at, offset) = (record.partition, record.offset);
+        let letter = DeadLetter::unreadable(&record.topic, at, offset, &record.value, why);
+        tracing::warn!(partition = %record.at(), offset, %why, "unreadable: to the dead letters");
+        let new = topology::dead_letter(record, &letter, self.clock.now());
+        let (producer, topic) = (self.producer.clone(), record.topic.clone());
+        Box::pin(async move {
+            append(&*producer, new).await.map_err(|error| Retry(error.to_string()))?;
+            Metric::DeadLetters.count(SERVICE, &[&topic, &letter.reason]);
+            Ok(())
+        })
+    }
+}
+
+impl Handler for Project {
+    fn start(&self, record: &Record) -> Result<Effect, Full> {
+        let event = match Event::parse(record) {
+            Ok(event) => event,
+            Err(why) => return Ok(self.give_up(record, &why)),
+        };
+        let (store, tenant, clock) = (self.store.clone(), self.tenant.clone(), self.clock.clone());
+        Ok(Box::pin(async move {
+            let result = apply(&*store, &tenant, &event, &clock).await;
+            let projected = result.map_err(|error| Retry(error.to_string()))?;
+            count(&event, projected);
+            Ok(())
+        }))
+    }
+
+    fn room(&self) -> BoxFuture<'_, ()> {
+        // Nothing here refuses work: the loop's own bound is the bound.
+        async {}.boxed()
+    }
+}
+
+async fn apply(
+    store: &dyn MessageStore,
+    tenant: &Tenant,
+    event: &Event,
+    clock: &Clock,
+) -> Result<Projected, StoreError> {
+    let now = clock.now();
+    match event {
+        Event::Message(message) => projection::project_message(store, tenant, message, now).await,
+        Event::StatusUpdate(update) => projection::project_status(store, tenant, update, now).await,
+        Event::Receipt(receipt) => projection::project_receipt(store, tenant, receipt, now).await,
+    }
+}
+
+fn count(event: &Event, projected: Projected) {
+    let kind = match event {
+        Event::Message(_) => "message",
+        Event::StatusUpdate(update) => {
+            Metric::StatusesProjected.count(SERVICE, &[update.status.word()]);
+            "status"
+        }
+        Event::Receipt(_) => "receipt",
+    };
+    if projected == Projected::Early {
+        Metric::EarlyArrivals.count(SERVICE, &[kind]);
+    }
+}
