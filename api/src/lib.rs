@@ -1,1 +1,129 @@
-//! Placeholder.
+//! HTTP in: accepts a message, appends it to the log, answers; tells what became of it.
+//!
+//! [`Api::router`] is the whole service: it spawns nothing, so a simulation calls it directly. It
+//! knows no platform but by its data ([`Platforms`]) and talks to log and store through their
+//! ports. The way of a request: `send_request` validates it, `idempotency` decides which
+//! message it means, `send` appends and projects it, `query` finds it again.
+
+mod body;
+mod cursor;
+mod deadline;
+mod error_code;
+mod http_metrics;
+mod id_time;
+mod idempotency;
+mod openapi;
+mod pages;
+mod problem;
+mod query;
+mod send;
+mod send_request;
+mod settings;
+mod shared;
+mod traceparent;
+mod unprojected;
+mod uri;
+mod view;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use chat4all_contracts::{PlatformName, Platforms};
+use chat4all_eventlog::{Admission, EventLog, Patience, ProducerOptions};
+use chat4all_process::probe::{Probes, ReadyCheck};
+use chat4all_process::{Clock, Random};
+use chat4all_store::{MessageStore, Tenant};
+use tokio::sync::Semaphore;
+
+pub use body::MAX_BODY_BYTES;
+pub use error_code::ErrorCode;
+pub use idempotency::CLAIM_LIFETIME;
+pub use query::MAX_PAGE;
+pub use send_request::{MAX_CONTENT_BYTES, MAX_LIFETIME_S};
+pub use settings::ApiSettings;
+
+use shared::Shared;
+use unprojected::Unprojected;
+
+/// What the API works with.
+pub struct ApiDeps {
+    /// The log. Its topic `messages` must exist.
+    pub log: Arc<dyn EventLog>,
+    /// The store.
+    pub store: Arc<dyn MessageStore>,
+    /// The platforms of this installation.
+    pub platforms: Arc<Platforms>,
+    /// Those for which a simulator stands in.
+    pub simulated: BTreeSet<PlatformName>,
+    /// The time of day.
+    pub clock: Clock,
+    /// The source of message ids.
+    pub random: Random,
+    /// /health and /metrics; the checks of log and store are added to /ready.
+    pub probes: Probes,
+    /// The partition count of `messages`, at least 1.
+    pub messages_partitions: u32,
+}
+
+/// The API service.
+pub struct Api {
+    shared: Arc<Shared>,
+    probes: Probes,
+}
+
+impl Api {
+    /// Puts the service together.
+    pub fn new(deps: ApiDeps, settings: ApiSettings) -> Self {
+        let producer = deps.log.producer(ProducerOptions {
+            patience: Patience::GiveUpAfter(settings.append_timeout_ms.ms()),
+            admission: Admission::NewWork,
+        });
+        let (log, store) = (deps.log, deps.store.clone());
+        let log_answers: ReadyCheck = Arc::new(move || {
+            let log = log.clone();
+            Box::pin(async move { log.check().await.map_err(|error| error.to_string()) })
+        });
+        let store_answers: ReadyCheck = Arc::new(move || {
+            let store = store.clone();
+            Box::pin(async move { store.check().await.map_err(|error| error.to_string()) })
+        });
+        let probes = deps.probes.ready_when("log", log_answers).ready_when("store", store_answers);
+        let shared = Shared {
+            producer,
+            store: deps.store,
+            tenant: Tenant::default(),
+            platforms: deps.platforms,
+            simulated: deps.simulated,
+            clock: deps.clock,
+            random: deps.random,
+            messages_partitions: deps.messages_partitions,
+            unprojected: Unprojected::new(settings.max_unprojected.count()),
+            in_flight: Semaphore::new(settings.max_in_flight.count()),
+            // Strings and numbers only: the encoder has no failing case here.
+            openapi: openapi::document().unwrap_or_default().into(),
+            settings,
+        };
+        Self { shared: Arc::new(shared), probes }
+    }
+
+    /// Every route, the probes included.
+    pub fn router(&self) -> Router {
+        let messages = Router::new()
+            .route("/v1/messages", post(send::send_message))
+            .route("/v1/messages/{message_id}", get(query::get_message))
+            .route("/v1/conversations/{conversation_id}/messages", get(query::list_messages))
+            .route_layer(from_fn_with_state(self.shared.clone(), pages::bounded));
+        Router::new()
+            .merge(messages)
+            .route("/openapi.json", get(pages::openapi))
+            .route("/errors/{code}", get(pages::error_page))
+            .with_state(self.shared.clone())
+            .merge(self.probes.clone().router())
+            .fallback(pages::not_found)
+            .method_not_allowed_fallback(pages::method_not_allowed)
+            .layer(from_fn(http_metrics::track))
+    }
+}

@@ -1,1 +1,206 @@
-//! Placeholder.
+//! The supervised actor tree that every connector runs.
+//!
+//! ```text
+//! Supervisor          restarts children; gives up beyond a limit
+//! ├─ Intake           the subscription; alone commits
+//! ├─ PartitionWorker  one a partition: lanes, dedupe window, retries, offset tracker
+//! ├─ Gateway          one an account: breaker, pace, calls
+//! └─ StatusPublisher  appends status events
+//! ```
+//!
+//! A platform's crate implements [`platform::Platform`] and knows nothing of the rest; the kit
+//! knows the log, HTTP and retries, and no platform and no store.
+
+pub mod breaker;
+mod dedupe;
+mod delivery;
+mod directory;
+mod gateway;
+pub mod hub;
+mod intake;
+mod lanes;
+mod outcome;
+pub mod pacer;
+mod partition_worker;
+pub mod platform;
+mod settings;
+mod status_publisher;
+mod statuses;
+mod supervisor;
+mod tasks;
+mod webhook;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chat4all_contracts::{AccountName, PlatformSpec};
+use chat4all_eventlog::{Admission, EventLog, LogError, Patience, ProducerOptions, Topology};
+use chat4all_process::http_client::HttpPort;
+use chat4all_process::probe::Probes;
+use chat4all_process::{Clock, Random, Shutdown};
+use ractor::{Actor, ActorCell};
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+use crate::delivery::Caller;
+use crate::directory::Directory;
+use crate::gateway::GatewayArgs;
+use crate::partition_worker::WorkerDeps;
+use crate::platform::Platform;
+use crate::statuses::Statuses;
+use crate::supervisor::{GaveUp, Supervisor, SupervisorArgs, SupervisorMsg};
+use crate::webhook::WebhookDeps;
+
+pub use crate::settings::KitSettings;
+
+/// What a connector stands on.
+pub struct ConnectorDeps {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// Partition counts.
+    pub topology: Topology,
+    /// Calls the platform.
+    pub http: Arc<dyn HttpPort>,
+    /// The time of day.
+    pub clock: Clock,
+    /// For jitter.
+    pub random: Random,
+    /// The platform's code.
+    pub platform: Arc<dyn Platform>,
+    /// The platform as data.
+    pub spec: Arc<PlatformSpec>,
+    /// The pace of each account, in calls a second.
+    pub per_second: BTreeMap<AccountName, u32>,
+}
+
+/// A connector of one platform.
+pub struct Connector {
+    deps: ConnectorDeps,
+    settings: KitSettings,
+    service: &'static str,
+}
+
+/// Why a connector ended although nobody had asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ConnectorError {
+    /// Too many restarts.
+    #[error(transparent)]
+    GaveUp(#[from] GaveUp),
+    /// It could not be started.
+    #[error("the connector could not be started: {0}")]
+    NotStarted(String),
+    /// The log cannot be used.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// The pace of an account whose configuration names none: a WhatsApp number's default.
+pub const DEFAULT_PER_SECOND: u32 = 80;
+
+impl Connector {
+    /// Connects nothing yet.
+    pub fn new(deps: ConnectorDeps, settings: KitSettings) -> Self {
+        // Metrics want a name that lives as long as the process, and so does a connector.
+        let service = Box::leak(format!("connector-{}", deps.platform.name()).into_boxed_str());
+        Self { deps, settings, service }
+    }
+
+    /// The probes and the platform's webhook.
+    pub fn http(&self, probes: Probes) -> axum::Router {
+        let log = self.deps.log.clone();
+        let probes = probes.ready_when(
+            "log",
+            Arc::new(move || {
+                let log = log.clone();
+                Box::pin(async move { log.check().await.map_err(|error| error.to_string()) })
+            }),
+        );
+        let webhook = webhook::router(WebhookDeps {
+            service: self.service,
+            platform: self.deps.platform.clone(),
+            producer: self.producer(),
+            statuses: Statuses::new(self.deps.platform.name().clone()),
+            topology: self.deps.topology,
+            clock: self.deps.clock.clone(),
+        });
+        probes.router().merge(webhook)
+    }
+
+    fn producer(&self) -> Arc<dyn chat4all_eventlog::Producer> {
+        self.deps.log.producer(ProducerOptions {
+            patience: Patience::GiveUpAfter(webhook::APPEND_TIMEOUT),
+            admission: Admission::Progress,
+        })
+    }
+
+    /// Delivers until `shutdown`, then drains: nothing new starts, calls under way end, their
+    /// statuses are acknowledged and committed.
+    ///
+    /// # Errors
+    /// If it could not be kept running; the process should end and be restarted.
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), ConnectorError> {
+        let (gave_up, listener) = oneshot::channel();
+        let args = self.supervisor_args(gave_up);
+        let (root, mut ended) = Actor::spawn(None, Supervisor, args)
+            .await
+            .map_err(|error| ConnectorError::NotStarted(error.to_string()))?;
+        let _whole_tree = KillOnDrop(root.get_cell());
+        tokio::select! {
+            biased;
+            () = shutdown.wait() => {
+                let _ended_meanwhile = root.send_message(SupervisorMsg::Stop);
+                // A panic of the root itself shows as "gave up" or as a clean end below.
+                let _joined = (&mut ended).await;
+            }
+            _joined = &mut ended => {}
+        }
+        match listener.await {
+            Ok(gave_up) => Err(gave_up.into()),
+            Err(_) if shutdown.is_triggered() => Ok(()),
+            Err(_) => Err(ConnectorError::NotStarted("the supervisor ended".to_owned())),
+        }
+    }
+
+    fn supervisor_args(&self, gave_up: oneshot::Sender<GaveUp>) -> SupervisorArgs {
+        let Self { deps, settings, service } = self;
+        let statuses = Statuses::new(deps.platform.name().clone());
+        let caller =
+            Caller::new(deps.platform.clone(), deps.http.clone(), settings.call_timeout_ms.ms());
+        let gateways = deps
+            .spec
+            .accounts
+            .keys()
+            .map(|account| GatewayArgs {
+                service,
+                platform: deps.platform.name().to_string(),
+                account: account.clone(),
+                caller: caller.clone(),
+                settings: settings.clone(),
+                per_second: deps.per_second.get(account).copied().unwrap_or(DEFAULT_PER_SECOND),
+                clock: deps.clock.clone(),
+                random: deps.random.fork(),
+            })
+            .collect();
+        let worker = WorkerDeps {
+            service,
+            spec: deps.spec.clone(),
+            statuses,
+            log: deps.log.clone(),
+            topology: deps.topology,
+            directory: Arc::new(Directory::default()),
+            settings: settings.clone(),
+            clock: deps.clock.clone(),
+            random: deps.random.fork(),
+        };
+        SupervisorArgs { worker, gateways, producer: self.producer(), gave_up }
+    }
+}
+
+/// Ends the whole tree if whoever runs it is dropped.
+struct KillOnDrop(ActorCell);
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        self.0.kill();
+    }
+}

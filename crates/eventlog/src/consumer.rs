@@ -85,22 +85,41 @@ pub struct Revoked {
 }
 
 /// Tells the group that its former owner has let go. Dropping it says the same.
-#[derive(Debug)]
-pub struct RevokeAck(Option<oneshot::Sender<()>>);
+pub struct RevokeAck(Option<Box<dyn FnOnce() + Send + Sync>>);
 
 impl RevokeAck {
     /// For adapters: the receiver resolves when the owner has let go.
     pub fn new() -> (Self, oneshot::Receiver<()>) {
         let (sender, receiver) = oneshot::channel();
-        (Self(Some(sender)), receiver)
+        let released = move || {
+            // Nobody waits any more after the deadline.
+            let _ = sender.send(());
+        };
+        (Self::calling(released), receiver)
+    }
+
+    /// For adapters: `released` is called once, when the owner has let go.
+    pub fn calling(released: impl FnOnce() + Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(released)))
     }
 
     /// Everything that can be committed is committed.
-    pub fn done(mut self) {
-        if let Some(sender) = self.0.take() {
-            // Nobody waits any more after the deadline.
-            let _ = sender.send(());
+    pub fn done(self) {
+        drop(self);
+    }
+}
+
+impl Drop for RevokeAck {
+    fn drop(&mut self) {
+        if let Some(released) = self.0.take() {
+            released();
         }
+    }
+}
+
+impl fmt::Debug for RevokeAck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RevokeAck")
     }
 }
 

@@ -29,7 +29,8 @@ pub struct NewRecord {
 impl NewRecord {
     /// What counts toward the size limit: key, value and headers.
     pub fn size(&self) -> usize {
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let headers: usize =
+            self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         self.key.len() + self.value.len() + headers
     }
 }
@@ -78,6 +79,13 @@ impl fmt::Debug for NewRecord {
 
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Record({}/{}@{}, {} bytes)", self.topic, self.partition, self.offset, self.value.len())
+        write!(
+            f,
+            "Record({}/{}@{}, {} bytes)",
+            self.topic,
+            self.partition,
+            self.offset,
+            self.value.len()
+        )
     }
 }

@@ -74,7 +74,6 @@ pub fn load<T: DeserializeOwned>(
         Environment::with_prefix(ENV_PREFIX)
             .prefix_separator("__")
             .separator("__")
-            .try_parsing(true)
             .source(Some(ours)),
     );
     let config = builder.build().map_err(|error| {
@@ -85,12 +84,29 @@ pub fn load<T: DeserializeOwned>(
     })?;
     serde_path_to_error::deserialize(config.clone()).map_err(|error| {
         let path = error.path().to_string();
-        explain(&config, &path, &error.into_inner().to_string())
+        let value = config.get::<::config::Value>(&path).ok().map(|value| value.to_string());
+        explain(&path, value, &error.into_inner().to_string())
+    })
+}
+
+/// Reads a section whose shape only its owner knows; `key` is where it stands.
+///
+/// # Errors
+/// As [`load`].
+pub fn section<T: DeserializeOwned>(key: &str, value: &serde_json::Value) -> Result<T, ConfigError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let shown = value.pointer(&format!("/{}", path.replace('.', "/"))).map(|v| match v {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        });
+        let path = if path == "." { key.to_owned() } else { format!("{key}.{path}") };
+        explain(&path, shown, &error.into_inner().to_string())
     })
 }
 
 /// Turns the deserializer's words into key, value, rule and fix.
-fn explain(config: &Config, path: &str, message: &str) -> ConfigError {
+fn explain(path: &str, value: Option<String>, message: &str) -> ConfigError {
     let path = if path == "." { "" } else { path };
     let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();
     let under = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
@@ -113,11 +129,10 @@ fn explain(config: &Config, path: &str, message: &str) -> ConfigError {
         Some((_, expected)) => format!("must be {}", expected.split(" for key").next().unwrap_or(expected)),
         None => message.split(" for key").next().unwrap_or(message).to_owned(),
     };
-    let value = config.get::<::config::Value>(path).map(|value| value.to_string());
     let fix = "see docs/configuration.md for the key's meaning and bounds";
     match value {
-        Ok(value) => ConfigError::of(path, value, rule, fix),
-        Err(_) => ConfigError::missing(path, rule, fix),
+        Some(value) => ConfigError::of(path, value, rule, fix),
+        None => ConfigError::missing(path, rule, fix),
     }
 }
 
@@ -210,6 +225,14 @@ mod tests {
         }
         let error = with_env(&[("CHAT4ALL__API__LISTEN", "localhost")]).unwrap_err();
         assert_eq!(error.key, "api.listen");
+    }
+
+    #[test]
+    fn a_section_is_explained_with_its_whole_key() {
+        let api = serde_json::json!({"listen": "x", "window": 5});
+        let error = section::<Api>("connectors.x.api", &api).unwrap_err();
+        assert_eq!(error.key, "connectors.x.api.listen");
+        assert_eq!(error.value.as_deref(), Some("x"));
     }
 
     #[test]

@@ -1,0 +1,296 @@
+//! The circuit breaker of one account.
+//!
+//! failsafe's clock-free policy decides when to open and for how long. What it does not do is ours:
+//! a half-open breaker admits ONE probe, outcomes of calls that started before the last change of
+//! state are ignored, and after closing the number of calls rises step by step.
+
+use std::time::Duration;
+
+use chat4all_process::backoff::Backoff;
+use failsafe::FailurePolicy;
+use failsafe::failure_policy::{ConsecutiveFailures, consecutive_failures};
+use tokio::time::Instant;
+
+/// When to open, and how long to stay open.
+#[derive(Debug)]
+pub struct BreakerPolicy {
+    /// Consecutive failures that open it, at least 1.
+    pub failures: u32,
+    /// The time it stays open grows with every failed probe.
+    pub open_for: Backoff,
+}
+
+/// A sequence without end, as failsafe takes it.
+#[derive(Clone, Debug)]
+struct OpenTimes(Backoff);
+
+impl Iterator for OpenTimes {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(self.0.next_half_jittered())
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Breaker {
+    policy: ConsecutiveFailures<OpenTimes>,
+    state: State,
+    /// Rises with every change of state; permits carry it.
+    era: u64,
+    /// The most calls at once while ramping up after a close.
+    ramp: Option<usize>,
+    /// Whether the last change came from a half-open breaker.
+    was_half_open: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Closed,
+    Open { until: Instant },
+    HalfOpen { probing: bool },
+}
+
+/// The right to make one call. Give it back with the outcome.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a permit that is not given back blocks a half-open breaker"]
+pub struct Permit {
+    era: u64,
+}
+
+/// Why no call may start now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// Open; ask again at this moment.
+    Until(Instant),
+    /// The one probe is under way, or the ramp is used up; ask again after the next outcome.
+    AfterAnOutcome,
+}
+
+/// A change of state, to be counted and logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transition {
+    /// Calls stop.
+    Opened,
+    /// One probe is admitted.
+    HalfOpened,
+    /// Calls go on.
+    Closed,
+}
+
+impl Transition {
+    /// The word in metrics and logs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Opened => "open",
+            Self::HalfOpened => "half_open",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl Breaker {
+    /// Closed.
+    pub fn new(policy: BreakerPolicy) -> Self {
+        Self {
+            policy: consecutive_failures(policy.failures.max(1), OpenTimes(policy.open_for)),
+            state: State::Closed,
+            era: 0,
+            ramp: None,
+            was_half_open: false,
+        }
+    }
+
+    /// Whether the last change of state came from a half-open breaker.
+    pub fn was_half_open(&self) -> bool {
+        self.was_half_open
+    }
+
+    /// Whether calls go through without a limit of the breaker's.
+    pub fn is_closed(&self) -> bool {
+        self.state == State::Closed
+    }
+
+    fn change(&mut self, to: State) {
+        self.was_half_open = matches!(self.state, State::HalfOpen { .. });
+        self.state = to;
+        self.era += 1;
+    }
+
+    /// Asks for a permit, with `in_flight` calls under way.
+    ///
+    /// # Errors
+    /// When to ask again.
+    pub fn permit(
+        &mut self,
+        now: Instant,
+        in_flight: usize,
+    ) -> (Result<Permit, Denied>, Option<Transition>) {
+        let mut transition = None;
+        if let State::Open { until } = self.state {
+            if now < until {
+                return (Err(Denied::Until(until)), None);
+            }
+            self.change(State::HalfOpen { probing: false });
+            transition = Some(Transition::HalfOpened);
+        }
+        let result = match &mut self.state {
+            State::HalfOpen { probing: probing @ false } => {
+                *probing = true;
+                Ok(Permit { era: self.era })
+            }
+            State::HalfOpen { .. } => Err(Denied::AfterAnOutcome),
+            _ if self.ramp.is_some_and(|ramp| in_flight >= ramp) => Err(Denied::AfterAnOutcome),
+            _ => Ok(Permit { era: self.era }),
+        };
+        (result, transition)
+    }
+
+    /// The call showed a working platform.
+    pub fn succeeded(&mut self, permit: Permit) -> Option<Transition> {
+        if permit.era != self.era {
+            return None;
+        }
+        self.policy.record_success();
+        if let Some(ramp) = self.ramp {
+            // Doubling: a thousand calls are reached after ten rounds.
+            self.ramp = ramp.checked_mul(2).filter(|ramp| *ramp < 4096);
+        }
+        if matches!(self.state, State::HalfOpen { .. }) {
+            self.policy.revived();
+            self.ramp = Some(2);
+            self.change(State::Closed);
+            return Some(Transition::Closed);
+        }
+        None
+    }
+
+    /// The call showed a failing platform.
+    pub fn failed(&mut self, permit: Permit, now: Instant) -> Option<Transition> {
+        if permit.era != self.era {
+            return None;
+        }
+        let open_for = self.policy.mark_dead_on_failure()?;
+        self.change(State::Open { until: now + open_for });
+        Some(Transition::Opened)
+    }
+
+    /// The call ended without showing anything: it was cut off by us.
+    pub fn abandoned(&mut self, permit: Permit) {
+        if let State::HalfOpen { probing } = &mut self.state
+            && permit.era == self.era
+        {
+            *probing = false;
+        }
+    }
+
+    /// Opens for a fixed time, whatever the policy says: the account itself is refused.
+    pub fn open_for(&mut self, permit: Permit, now: Instant, open_for: Duration) -> Option<Transition> {
+        if permit.era != self.era {
+            return None;
+        }
+        self.change(State::Open { until: now + open_for });
+        Some(Transition::Opened)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chat4all_process::Random;
+    use chat4all_process::backoff::BackoffPolicy;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn breaker(failures: u32) -> Breaker {
+        let open_for = BackoffPolicy::new(SECOND, 8 * SECOND);
+        let open_for = Backoff::new(open_for, Random::seeded(1));
+        Breaker::new(BreakerPolicy { failures, open_for })
+    }
+
+    fn permit(breaker: &mut Breaker, now: Instant) -> Permit {
+        breaker.permit(now, 0).0.unwrap()
+    }
+
+    fn open(breaker: &mut Breaker, now: Instant) -> Instant {
+        while breaker.is_closed() {
+            let permit = permit(breaker, now);
+            breaker.failed(permit, now);
+        }
+        match breaker.permit(now, 0).0 {
+            Err(Denied::Until(until)) => until,
+            other => panic!("not open: {other:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn consecutive_failures_open_it_and_a_success_between_does_not() {
+        let (mut breaker, now) = (breaker(3), Instant::now());
+        for _ in 0..2 {
+            let p = permit(&mut breaker, now);
+            assert_eq!(breaker.failed(p, now), None);
+        }
+        let p = permit(&mut breaker, now);
+        breaker.succeeded(p);
+        for expected in [None, None, Some(Transition::Opened)] {
+            let p = permit(&mut breaker, now);
+            assert_eq!(breaker.failed(p, now), expected);
+        }
+        assert!(matches!(breaker.permit(now, 0).0, Err(Denied::Until(until)) if until > now));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_half_open_breaker_admits_one_probe_of_a_thousand() {
+        let (mut breaker, now) = (breaker(1), Instant::now());
+        let until = open(&mut breaker, now);
+        let admitted = (0..1000).filter(|_| breaker.permit(until, 0).0.is_ok()).count();
+        assert_eq!(admitted, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_probe_opens_it_for_longer() {
+        let (mut breaker, now) = (breaker(1), Instant::now());
+        let first = open(&mut breaker, now) - now;
+        let probe = permit(&mut breaker, now + first);
+        assert_eq!(breaker.failed(probe, now + first), Some(Transition::Opened));
+        let second = open(&mut breaker, now + first) - (now + first);
+        assert!(SECOND / 2 <= first && first <= SECOND && SECOND <= second && second <= 2 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stale_outcome_changes_nothing() {
+        let (mut breaker, now) = (breaker(1), Instant::now());
+        let slow = permit(&mut breaker, now);
+        let until = open(&mut breaker, now);
+        let probe = permit(&mut breaker, until);
+        assert_eq!(breaker.failed(slow, until), None);
+        assert_eq!(breaker.succeeded(probe), Some(Transition::Closed));
+        assert!(breaker.is_closed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_closing_calls_ramp_up() {
+        let (mut breaker, now) = (breaker(1), Instant::now());
+        let until = open(&mut breaker, now);
+        let probe = permit(&mut breaker, until);
+        breaker.succeeded(probe);
+        assert!(breaker.permit(until, 1).0.is_ok());
+        assert_eq!(breaker.permit(until, 2).0, Err(Denied::AfterAnOutcome));
+        for _ in 0..20 {
+            let p = permit(&mut breaker, until);
+            breaker.succeeded(p);
+        }
+        assert!(breaker.permit(until, 100_000).0.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_abandoned_probe_lets_another_through() {
+        let (mut breaker, now) = (breaker(1), Instant::now());
+        let until = open(&mut breaker, now);
+        let probe = permit(&mut breaker, until);
+        breaker.abandoned(probe);
+        assert!(breaker.permit(until, 0).0.is_ok());
+    }
+}

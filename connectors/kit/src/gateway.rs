@@ -1,0 +1,327 @@
+//! Gateway: all calls of one account. Breaker, pace and number in flight are decided here; what
+//! cannot start yet is parked, in order. Nothing is skipped, nothing is counted as an attempt (I4).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat4all_contracts::{AccountName, Message};
+use chat4all_process::backoff::Backoff;
+use chat4all_process::metric::Metric;
+use chat4all_process::{Clock, Random};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::time::Instant;
+
+use crate::breaker::{Breaker, BreakerPolicy, Denied, Permit, Transition};
+use crate::delivery::Caller;
+use crate::lanes::LaneKey;
+use crate::pacer::Pacer;
+use crate::partition_worker::{CallResult, WorkerMsg};
+use crate::platform::{Outcome, ThrottleScope};
+use crate::settings::KitSettings;
+use crate::tasks::EpochTasks;
+
+/// The actor.
+pub struct Gateway;
+
+/// A message to deliver.
+pub struct Job {
+    /// The message.
+    pub message: Arc<Message>,
+    /// Its lane, for the answer.
+    pub lane: LaneKey,
+    /// Its offset, for the answer.
+    pub offset: u64,
+    /// The tasks of its epoch: the call becomes one of them.
+    pub tasks: EpochTasks,
+    /// Who is told.
+    pub worker: ActorRef<WorkerMsg>,
+}
+
+impl Job {
+    fn answer(self, result: CallResult) {
+        let answer = WorkerMsg::Called { lane: self.lane, offset: self.offset, result };
+        // A worker that is gone has been replaced, and its successor has the record again.
+        let _gone = self.worker.send_message(answer);
+    }
+}
+
+/// What it is told.
+pub enum GatewayMsg {
+    /// Deliver this, when possible.
+    Deliver(Box<Job>),
+    /// A call has ended.
+    Finished(Permit, Verdict),
+    /// Look again whether something can start.
+    Wake,
+}
+
+/// What a call's end means for the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The platform works.
+    Working,
+    /// The platform fails.
+    Failing,
+    /// The platform asks the account to slow down.
+    Throttled(Option<Duration>),
+    /// The platform refuses the account.
+    Refused,
+    /// We cut the call off.
+    Abandoned,
+}
+
+impl From<&Outcome> for Verdict {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Throttled { after, scope: ThrottleScope::Account, .. } => {
+                Self::Throttled(*after)
+            }
+            Outcome::Account { .. } => Self::Refused,
+            outcome if outcome.shows_a_working_platform() => Self::Working,
+            _ => Self::Failing,
+        }
+    }
+}
+
+/// What a gateway stands on.
+#[derive(Clone)]
+pub struct GatewayArgs {
+    /// The service's name in metrics.
+    pub service: &'static str,
+    /// The platform's name in metrics.
+    pub platform: String,
+    /// The account.
+    pub account: AccountName,
+    /// Makes the calls.
+    pub caller: Caller,
+    /// The connector's policy.
+    pub settings: KitSettings,
+    /// The account's pace.
+    pub per_second: u32,
+    /// The time of day, for the end of a message's life.
+    pub clock: Clock,
+    /// For the breaker's jitter.
+    pub random: Random,
+}
+
+/// See the module.
+pub struct GatewayState {
+    args: GatewayArgs,
+    breaker: Breaker,
+    pacer: Pacer,
+    /// At most a window of each partition that carries the account.
+    parked: VecDeque<Box<Job>>,
+    in_flight: usize,
+    /// The earliest wake-up under way.
+    wake_at: Option<Instant>,
+}
+
+impl Actor for Gateway {
+    type Msg = GatewayMsg;
+    type State = GatewayState;
+    type Arguments = GatewayArgs;
+
+    async fn pre_start(
+        &self,
+        _: ActorRef<GatewayMsg>,
+        args: GatewayArgs,
+    ) -> Result<GatewayState, ActorProcessingErr> {
+        let open_for = Backoff::new(args.settings.breaker(), args.random.clone());
+        let failures = args.settings.breaker_failures.get() as u32;
+        Ok(GatewayState {
+            breaker: Breaker::new(BreakerPolicy { failures, open_for }),
+            pacer: Pacer::new(args.per_second, Instant::now()),
+            parked: VecDeque::new(),
+            in_flight: 0,
+            wake_at: None,
+            args,
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<GatewayMsg>,
+        message: GatewayMsg,
+        state: &mut GatewayState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            GatewayMsg::Deliver(job) => state.parked.push_back(job),
+            GatewayMsg::Finished(permit, verdict) => state.finished(permit, verdict),
+            GatewayMsg::Wake => {
+                state.wake_at = None;
+                state.drop_what_will_not_start();
+            }
+        }
+        state.start_what_can(&myself);
+        Ok(())
+    }
+
+    async fn post_stop(
+        &self,
+        _: ActorRef<GatewayMsg>,
+        state: &mut GatewayState,
+    ) -> Result<(), ActorProcessingErr> {
+        if !state.breaker.is_closed() {
+            state.report_breaker(-1.0);
+        }
+        Ok(())
+    }
+}
+
+impl GatewayState {
+    fn finished(&mut self, permit: Permit, verdict: Verdict) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let now = Instant::now();
+        let transition = match verdict {
+            Verdict::Working => self.breaker.succeeded(permit),
+            Verdict::Failing => self.breaker.failed(permit, now),
+            Verdict::Throttled(after) => {
+                let pause = after.unwrap_or(self.args.settings.throttle_pause_ms.ms());
+                self.pacer.pause_until(now + pause);
+                self.breaker.succeeded(permit)
+            }
+            Verdict::Refused => {
+                let pause = self.args.settings.refused_account_pause_ms.ms();
+                tracing::error!(account = %self.args.account, "the platform refuses the account");
+                self.breaker.open_for(permit, now, pause)
+            }
+            Verdict::Abandoned => {
+                self.breaker.abandoned(permit);
+                None
+            }
+        };
+        self.report(transition);
+    }
+
+    fn report(&self, transition: Option<Transition>) {
+        let Some(transition) = transition else { return };
+        let GatewayArgs { service, platform, account, .. } = &self.args;
+        Metric::BreakerTransitions.count(service, &[platform, transition.word()]);
+        tracing::info!(%account, to = transition.word(), "the circuit breaker changed");
+        match transition {
+            // From closed, or from half-open: only the first counts as one more.
+            Transition::Opened if !self.breaker.was_half_open() => self.report_breaker(1.0),
+            Transition::Closed => self.report_breaker(-1.0),
+            Transition::Opened | Transition::HalfOpened => {}
+        }
+    }
+
+    fn report_breaker(&self, by: f64) {
+        Metric::BreakersOpen.shift(self.args.service, &[&self.args.platform], by);
+    }
+
+    /// Parked messages whose life ended, or whose partition goes away, must not wait for the
+    /// breaker to hear of it.
+    fn drop_what_will_not_start(&mut self) {
+        let now = self.args.clock.now();
+        let parked = std::mem::take(&mut self.parked);
+        for job in parked {
+            if !job.tasks.may_start() {
+                job.answer(CallResult::NotStarted);
+            } else if now >= job.message.expires_at {
+                job.answer(CallResult::Expired);
+            } else {
+                self.parked.push_back(job);
+            }
+        }
+    }
+
+    fn start_what_can(&mut self, myself: &ActorRef<GatewayMsg>) {
+        while let Some(job) = self.parked.front() {
+            let expired = self.args.clock.now() >= job.message.expires_at;
+            if expired || !job.tasks.may_start() {
+                let result = if expired { CallResult::Expired } else { CallResult::NotStarted };
+                if let Some(job) = self.parked.pop_front() {
+                    job.answer(result);
+                }
+                continue;
+            }
+            match self.permit() {
+                Ok(permit) => {
+                    if let Some(job) = self.parked.pop_front() {
+                        self.start(job, permit, myself);
+                    }
+                }
+                Err(wait) => {
+                    if let Some(at) = wait {
+                        self.wake(at, myself);
+                    }
+                    break;
+                }
+            }
+        }
+        let GatewayArgs { service, platform, .. } = &self.args;
+        Metric::DeliveriesParked.set(service, &[platform], self.parked.len() as f64);
+        Metric::DeliveriesInFlight.set(service, &[platform], self.in_flight as f64);
+    }
+
+    /// A permit, or when to ask again; `Err(None)` = after the next outcome.
+    fn permit(&mut self) -> Result<Permit, Option<Instant>> {
+        if self.in_flight >= self.args.settings.max_in_flight.count() {
+            return Err(None);
+        }
+        let now = Instant::now();
+        let (permit, transition) = self.breaker.permit(now, self.in_flight);
+        self.report(transition);
+        let permit = permit.map_err(|denied| match denied {
+            Denied::Until(at) => Some(at),
+            Denied::AfterAnOutcome => None,
+        })?;
+        match self.pacer.take(now) {
+            Ok(()) => Ok(permit),
+            Err(at) => {
+                self.breaker.abandoned(permit);
+                Err(Some(at))
+            }
+        }
+    }
+
+    fn wake(&mut self, at: Instant, myself: &ActorRef<GatewayMsg>) {
+        if self.wake_at.is_some_and(|earlier| earlier <= at) {
+            return;
+        }
+        self.wake_at = Some(at);
+        let wait = at.saturating_duration_since(Instant::now());
+        // The timer ends with the wait; one that comes too early only looks again.
+        drop(myself.send_after(wait, || GatewayMsg::Wake));
+    }
+
+    fn start(&mut self, job: Box<Job>, permit: Permit, myself: &ActorRef<GatewayMsg>) {
+        self.in_flight += 1;
+        let mut call = CallUnderWay { gateway: myself.clone(), permit: Some(permit) };
+        let caller = self.args.caller.clone();
+        let account = self.args.account.clone();
+        let (service, platform) = (self.args.service, self.args.platform.clone());
+        let tasks = job.tasks.clone();
+        tasks.spawn(async move {
+            let started = Instant::now();
+            let outcome = caller.call(&account, &job.message).await;
+            Metric::DeliverySeconds.observe(service, &[&platform], started.elapsed());
+            Metric::Deliveries.count(service, &[&platform, outcome.word()]);
+            call.ended(Verdict::from(&outcome));
+            job.answer(CallResult::Outcome(outcome));
+        });
+    }
+}
+
+/// Gives the permit back when the call ends, however it ends.
+struct CallUnderWay {
+    gateway: ActorRef<GatewayMsg>,
+    permit: Option<Permit>,
+}
+
+impl CallUnderWay {
+    fn ended(&mut self, verdict: Verdict) {
+        if let Some(permit) = self.permit.take() {
+            // A gateway that is gone has been replaced by one that counts from zero.
+            let _gone = self.gateway.send_message(GatewayMsg::Finished(permit, verdict));
+        }
+    }
+}
+
+impl Drop for CallUnderWay {
+    fn drop(&mut self) {
+        self.ended(Verdict::Abandoned);
+    }
+}

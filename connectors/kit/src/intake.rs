@@ -1,0 +1,459 @@
+//! Intake: owns the subscription, and alone commits.
+//!
+//! A companion task asks the consumer for events and hands each over with a call, so at most one
+//! waits here. Records go to the partition's worker; a partition whose window is full is paused.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chat4all_contracts::topic;
+use chat4all_eventlog::{
+    Assignment, Commit, Consumer, ConsumerEvent, Epoch, LogError, Record, RevokeAck, Revoked,
+    Subscription, TopicPartition,
+};
+use chat4all_process::metric::Metric;
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::partition_worker::{WorkerArgs, WorkerDeps, WorkerMsg};
+use crate::supervisor::SupervisorMsg;
+use crate::tasks::EpochTasks;
+
+/// The actor.
+pub struct Intake;
+
+/// What it is told.
+pub enum IntakeMsg {
+    /// The consumer's next event; answered when it has been dealt with.
+    Event(ConsumerEvent, RpcReplyPort<()>),
+    /// The consumer cannot be used any more.
+    ConsumerFailed(LogError),
+    /// Time to commit.
+    Tick,
+    /// How far a worker is.
+    Progress(Progress),
+    /// Records have left a worker's memory.
+    Released {
+        /// The partition.
+        at: TopicPartition,
+        /// Its epoch.
+        epoch: Epoch,
+        /// How many.
+        released: usize,
+    },
+    /// The time for letting go of partitions is over.
+    RevokeDeadline(u64),
+    /// A worker is gone; its partition begins again at the last commit.
+    WorkerLost(TopicPartition, Epoch),
+    /// Every partition begins again: a gateway is gone, and with it what it had parked.
+    RestartAll,
+    /// Drain, commit, leave the group, stop.
+    Stop,
+    /// The time for draining is over.
+    StopDeadline,
+}
+
+/// How far a worker is.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// The partition.
+    pub at: TopicPartition,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The offset to commit.
+    pub position: u64,
+    /// The note to commit.
+    pub note: String,
+    /// Whether it was told to drain and nothing is under way any more.
+    pub drained: bool,
+}
+
+/// What Intake stands on.
+#[derive(Clone)]
+pub struct IntakeArgs {
+    /// What its workers stand on.
+    pub worker: WorkerDeps,
+    /// Who starts workers.
+    pub supervisor: ActorRef<SupervisorMsg>,
+}
+
+struct Partition {
+    epoch: Epoch,
+    worker: ActorRef<WorkerMsg>,
+    tasks: EpochTasks,
+    in_hand: usize,
+    paused: bool,
+    reported: (u64, String),
+    committed: (u64, String),
+    drained: bool,
+}
+
+struct Revoking {
+    number: u64,
+    partitions: Vec<(TopicPartition, Epoch)>,
+    ack: RevokeAck,
+}
+
+/// See the module.
+pub struct IntakeState {
+    args: IntakeArgs,
+    consumer: Arc<dyn Consumer>,
+    /// Ends with this state.
+    _pump: AbortOnDropHandle<()>,
+    partitions: BTreeMap<TopicPartition, Partition>,
+    revoking: Vec<Revoking>,
+    revocations: u64,
+    stopping: bool,
+}
+
+/// The group of a platform's connector.
+pub fn group(platform: &str) -> String {
+    format!("{platform}-connector-group")
+}
+
+impl Actor for Intake {
+    type Msg = IntakeMsg;
+    type State = IntakeState;
+    type Arguments = IntakeArgs;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<IntakeMsg>,
+        args: IntakeArgs,
+    ) -> Result<IntakeState, ActorProcessingErr> {
+        let platform = args.worker.statuses.platform();
+        let settings = &args.worker.settings;
+        let consumer = args
+            .worker
+            .log
+            .subscribe(Subscription {
+                group: group(platform.as_str()),
+                topics: vec![topic::outbound(platform)],
+                max_batch: 500.min(settings.window.count()),
+                // The group waits a little longer than we let calls run.
+                revoke_deadline: settings.revoke_deadline_ms.ms() * 2,
+            })
+            .await?;
+        let pump = AbortOnDropHandle::new(tokio::spawn(pump(consumer.clone(), myself.clone())));
+        drop(myself.send_interval(settings.commit_interval_ms.ms(), || IntakeMsg::Tick));
+        Ok(IntakeState {
+            args,
+            consumer,
+            _pump: pump,
+            partitions: BTreeMap::new(),
+            revoking: Vec::new(),
+            revocations: 0,
+            stopping: false,
+        })
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<IntakeMsg>,
+        message: IntakeMsg,
+        state: &mut IntakeState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            IntakeMsg::Event(event, reply) => {
+                state.on_event(event, &myself).await?;
+                let _pump_ended = reply.send(());
+            }
+            IntakeMsg::ConsumerFailed(error) => return Err(error.into()),
+            IntakeMsg::Tick => state.tick().await?,
+            IntakeMsg::Progress(progress) => state.progress(progress, &myself).await?,
+            IntakeMsg::Released { at, epoch, released } => state.released(&at, epoch, released),
+            IntakeMsg::RevokeDeadline(number) => state.finish_revocation(number).await?,
+            IntakeMsg::WorkerLost(at, epoch) => state.restart(&at, epoch).await,
+            IntakeMsg::RestartAll => state.restart_all().await,
+            IntakeMsg::Stop => state.stop(&myself).await?,
+            IntakeMsg::StopDeadline => state.leave(&myself).await?,
+        }
+        Ok(())
+    }
+}
+
+/// Asks for events, one at a time. Ends with Intake, or with the consumer.
+async fn pump(consumer: Arc<dyn Consumer>, intake: ActorRef<IntakeMsg>) {
+    loop {
+        match consumer.next().await {
+            Ok(event) => {
+                if ractor::call!(intake, IntakeMsg::Event, event).is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                let _intake_gone = intake.send_message(IntakeMsg::ConsumerFailed(error));
+                return;
+            }
+        }
+    }
+}
+
+impl IntakeState {
+    async fn on_event(
+        &mut self,
+        event: ConsumerEvent,
+        myself: &ActorRef<IntakeMsg>,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            ConsumerEvent::Assigned(_) if self.stopping => Ok(()),
+            ConsumerEvent::Assigned(assignments) => {
+                for assignment in assignments {
+                    self.assign(assignment, myself).await?;
+                }
+                Ok(())
+            }
+            ConsumerEvent::Revoked(revoked) => self.revoke(revoked, myself).await,
+            ConsumerEvent::Records { epoch, records } => {
+                self.hand_over(epoch, records);
+                Ok(())
+            }
+            ConsumerEvent::Stopped { at, why } => {
+                tracing::error!(partition = %at, why, "a partition is stopped");
+                Ok(())
+            }
+        }
+    }
+
+    async fn assign(
+        &mut self,
+        assignment: Assignment,
+        myself: &ActorRef<IntakeMsg>,
+    ) -> Result<(), ActorProcessingErr> {
+        let at = assignment.at.clone();
+        // A partition that comes back under a new epoch: its old tasks end before the new begin.
+        self.forget(&at).await;
+        let committed = (assignment.position, assignment.note.clone().unwrap_or_default());
+        let (epoch, tasks) = (assignment.epoch, EpochTasks::new());
+        let args = WorkerArgs {
+            deps: self.args.worker.clone(),
+            assignment,
+            tasks: tasks.clone(),
+            intake: myself.clone(),
+        };
+        let spawn = |reply| SupervisorMsg::SpawnWorker(Box::new(args), reply);
+        let worker = ractor::call!(self.args.supervisor, spawn)??;
+        tracing::debug!(partition = %at, position = committed.0, "assigned");
+        let partition = Partition {
+            epoch,
+            worker,
+            tasks,
+            in_hand: 0,
+            paused: false,
+            reported: committed.clone(),
+            committed,
+            drained: false,
+        };
+        self.partitions.insert(at, partition);
+        Ok(())
+    }
+
+    fn hand_over(&mut self, epoch: Epoch, records: Vec<Record>) {
+        let Some(at) = records.first().map(Record::at) else { return };
+        let Some(partition) = self.partitions.get_mut(&at).filter(|p| p.epoch == epoch) else {
+            return;
+        };
+        partition.in_hand += records.len();
+        // A worker that has just failed is reported; its partition then begins again.
+        let _failed = partition.worker.send_message(WorkerMsg::Records(records));
+        if !partition.paused && partition.in_hand >= self.args.worker.settings.window.count() {
+            partition.paused = true;
+            self.consumer.pause(&at);
+        }
+    }
+
+    fn released(&mut self, at: &TopicPartition, epoch: Epoch, released: usize) {
+        let half = self.args.worker.settings.window.count() / 2;
+        let Some(partition) = self.partitions.get_mut(at).filter(|p| p.epoch == epoch) else {
+            return;
+        };
+        partition.in_hand = partition.in_hand.saturating_sub(released);
+        if partition.paused && partition.in_hand <= half && partition.tasks.may_start() {
+            partition.paused = false;
+            self.consumer.resume(at);
+        }
+    }
+
+    /// Commits what was reported since the last tick, and asks for new reports.
+    async fn tick(&mut self) -> Result<(), ActorProcessingErr> {
+        self.commit().await?;
+        let topic = topic::outbound(self.args.worker.statuses.platform());
+        let in_hand: usize = self.partitions.values().map(|partition| partition.in_hand).sum();
+        Metric::RecordsInHand.set(self.args.worker.service, &[&topic], in_hand as f64);
+        for partition in self.partitions.values() {
+            let _failed = partition.worker.send_message(WorkerMsg::Report);
+        }
+        Ok(())
+    }
+
+    async fn progress(
+        &mut self,
+        progress: Progress,
+        myself: &ActorRef<IntakeMsg>,
+    ) -> Result<(), ActorProcessingErr> {
+        let Progress { at, epoch, position, note, drained } = progress;
+        let Some(partition) = self.partitions.get_mut(&at).filter(|p| p.epoch == epoch) else {
+            return Ok(());
+        };
+        partition.reported = (position, note);
+        if drained && !partition.drained {
+            partition.drained = true;
+            let finished: Vec<u64> = self
+                .revoking
+                .iter()
+                .filter(|revoking| self.is_drained(&revoking.partitions))
+                .map(|revoking| revoking.number)
+                .collect();
+            for number in finished {
+                self.finish_revocation(number).await?;
+            }
+            if self.stopping && self.partitions.values().all(|partition| partition.drained) {
+                self.leave(myself).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_drained(&self, partitions: &[(TopicPartition, Epoch)]) -> bool {
+        partitions.iter().all(|(at, epoch)| {
+            self.partitions.get(at).is_none_or(|p| p.epoch != *epoch || p.drained)
+        })
+    }
+
+    async fn commit(&mut self) -> Result<(), ActorProcessingErr> {
+        let mut commits = Vec::new();
+        for (at, partition) in &self.partitions {
+            if partition.reported != partition.committed {
+                let (offset, note) = partition.reported.clone();
+                commits.push(Commit { at: at.clone(), epoch: partition.epoch, offset, note });
+            }
+        }
+        if commits.is_empty() {
+            return Ok(());
+        }
+        let (service, topic) = (self.args.worker.service, commits[0].at.topic.clone());
+        match self.consumer.commit(commits.clone()).await {
+            Ok(refused) if refused.is_empty() => {
+                Metric::Commits.count(service, &[&topic, "ok"]);
+                for Commit { at, offset, note, .. } in commits {
+                    if let Some(partition) = self.partitions.get_mut(&at) {
+                        partition.committed = (offset, note);
+                    }
+                }
+            }
+            Ok(refused) => {
+                // The others of this call are stored too; the next tick commits them once more.
+                for error in refused {
+                    Metric::Commits.count(service, &[&topic, "refused"]);
+                    tracing::warn!(%error, "a commit was refused");
+                }
+            }
+            Err(LogError::Closed) => return Err(LogError::Closed.into()),
+            Err(error) => {
+                Metric::Commits.count(service, &[&topic, "failed"]);
+                tracing::warn!(%error, "a commit failed; the next tick tries again");
+            }
+        }
+        Ok(())
+    }
+
+    async fn revoke(
+        &mut self,
+        revoked: Revoked,
+        myself: &ActorRef<IntakeMsg>,
+    ) -> Result<(), ActorProcessingErr> {
+        let Revoked { partitions, ack, lost } = revoked;
+        self.revocations += 1;
+        let number = self.revocations;
+        for (at, _) in &partitions {
+            self.drain(at);
+        }
+        self.revoking.push(Revoking { number, partitions, ack });
+        let done = self.revoking.last().is_some_and(|r| self.is_drained(&r.partitions));
+        if lost || done {
+            return self.finish_revocation(number).await;
+        }
+        let deadline = self.args.worker.settings.revoke_deadline_ms.ms();
+        drop(myself.send_after(deadline, move || IntakeMsg::RevokeDeadline(number)));
+        Ok(())
+    }
+
+    fn drain(&self, at: &TopicPartition) {
+        if let Some(partition) = self.partitions.get(at) {
+            partition.tasks.drain();
+            let _failed = partition.worker.send_message(WorkerMsg::Drain);
+        }
+    }
+
+    /// Commits and lets go. What is still under way is ended: the next owner does it again.
+    async fn finish_revocation(&mut self, number: u64) -> Result<(), ActorProcessingErr> {
+        let Some(index) = self.revoking.iter().position(|r| r.number == number) else {
+            return Ok(());
+        };
+        let Revoking { partitions, ack, .. } = self.revoking.remove(index);
+        self.commit().await?;
+        for (at, epoch) in partitions {
+            if self.partitions.get(&at).is_some_and(|partition| partition.epoch == epoch) {
+                self.forget(&at).await;
+            }
+        }
+        ack.done();
+        Ok(())
+    }
+
+    /// Ends a partition's worker and everything it had started.
+    async fn forget(&mut self, at: &TopicPartition) {
+        if let Some(partition) = self.partitions.remove(at) {
+            if !partition.drained {
+                tracing::warn!(partition = %at, "ended with work under way; it is done again");
+            }
+            partition.worker.stop(None);
+            partition.tasks.reap().await;
+        }
+    }
+
+    async fn restart(&mut self, at: &TopicPartition, epoch: Epoch) {
+        if self.partitions.get(at).is_some_and(|partition| partition.epoch == epoch) {
+            self.forget(at).await;
+            if !self.stopping {
+                self.consumer.restart(at);
+            }
+        }
+    }
+
+    async fn restart_all(&mut self) {
+        let all: Vec<_> =
+            self.partitions.iter().map(|(at, partition)| (at.clone(), partition.epoch)).collect();
+        for (at, epoch) in all {
+            self.restart(&at, epoch).await;
+        }
+    }
+
+    async fn stop(&mut self, myself: &ActorRef<IntakeMsg>) -> Result<(), ActorProcessingErr> {
+        self.stopping = true;
+        for (at, partition) in &self.partitions {
+            self.consumer.pause(at);
+            partition.tasks.drain();
+            let _failed = partition.worker.send_message(WorkerMsg::Drain);
+        }
+        if self.partitions.is_empty() {
+            return self.leave(myself).await;
+        }
+        // Nobody else waits for these calls, so they may take their whole time.
+        let settings = &self.args.worker.settings;
+        let deadline = settings.call_timeout_ms.ms() + std::time::Duration::from_secs(5);
+        drop(myself.send_after(deadline, || IntakeMsg::StopDeadline));
+        Ok(())
+    }
+
+    async fn leave(&mut self, myself: &ActorRef<IntakeMsg>) -> Result<(), ActorProcessingErr> {
+        self.commit().await?;
+        let all: Vec<_> = self.partitions.keys().cloned().collect();
+        for at in all {
+            self.forget(&at).await;
+        }
+        self.consumer.close().await;
+        myself.stop(None);
+        Ok(())
+    }
+}

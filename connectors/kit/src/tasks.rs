@@ -1,0 +1,73 @@
+//! The tasks of one epoch of a partition: calls under way, statuses being published.
+//!
+//! They are no children of an actor: an actor that fails is reported before its state is dropped,
+//! so a successor could run beside its old tasks. Whoever ends an epoch reaps its tasks first.
+
+use std::future::Future;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct EpochTasks {
+    draining: CancellationToken,
+    killed: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl EpochTasks {
+    /// No tasks.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs `task` until it ends or the epoch is reaped.
+    pub fn spawn<F>(&self, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let killed = self.killed.clone();
+        self.tracker.spawn(async move {
+            // `None` = reaped: what was under way is found again in the log.
+            let _reaped = killed.run_until_cancelled(task).await;
+        });
+    }
+
+    /// From now on nothing new may start.
+    pub fn drain(&self) {
+        self.draining.cancel();
+    }
+
+    /// Whether something new may start.
+    pub fn may_start(&self) -> bool {
+        !self.draining.is_cancelled() && !self.killed.is_cancelled()
+    }
+
+    /// Ends all tasks and waits until they are gone.
+    pub async fn reap(&self) {
+        self.draining.cancel();
+        self.killed.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn after_reaping_no_task_is_left() {
+        let tasks = EpochTasks::new();
+        let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+        tasks.spawn(async move {
+            std::future::pending::<()>().await;
+            drop(sender);
+        });
+        assert!(tasks.may_start());
+        tasks.reap().await;
+        assert!(!tasks.may_start());
+        assert!(receiver.await.is_err(), "the task's state is gone");
+    }
+}

@@ -1,0 +1,203 @@
+//! What the Cloud API's answers mean.
+//!
+//! Meta, "Cloud API: Error codes" and "Throughput": branch on `error.code`, not on the HTTP status;
+//! throttles often come with 400.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chat4all_connector_kit::platform::{Outcome, ThrottleScope};
+use chat4all_contracts::{ExternalId, Reason};
+use http::{Response, StatusCode, header};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Success {
+    messages: Vec<Accepted>,
+}
+
+#[derive(Deserialize)]
+struct Accepted {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Failure {
+    error: VendorError,
+}
+
+#[derive(Deserialize)]
+struct VendorError {
+    code: i64,
+}
+
+pub(crate) fn answer(answer: &Response<Bytes>) -> Outcome {
+    let status = answer.status();
+    if status.is_success() {
+        return accepted(answer.body());
+    }
+    match serde_json::from_slice::<Failure>(answer.body()) {
+        Ok(failure) => vendor_error(failure.error.code, status, retry_after(answer)),
+        Err(_) => without_code(status, retry_after(answer)),
+    }
+}
+
+fn accepted(body: &[u8]) -> Outcome {
+    let id = serde_json::from_slice::<Success>(body).ok().and_then(|success| {
+        let id = success.messages.into_iter().next()?.id;
+        ExternalId::new(&id).ok()
+    });
+    match id {
+        Some(external_id) => Outcome::Accepted { external_id },
+        None => Outcome::InDoubt { detail: "a success without a message id".to_owned() },
+    }
+}
+
+/// Undocumented by the vendor, honoured if present.
+fn retry_after(answer: &Response<Bytes>) -> Option<Duration> {
+    let seconds = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    // A day bounds what a broken answer can do to an account.
+    Some(Duration::from_secs(seconds).min(Duration::from_secs(86_400)))
+}
+
+fn vendor_error(code: i64, status: StatusCode, after: Option<Duration>) -> Outcome {
+    let detail = code.to_string();
+    let permanent = |reason, operator| Outcome::Permanent {
+        reason,
+        operator,
+        detail: detail.clone(),
+    };
+    match code {
+        2 | 131_000 | 131_016 | 131_057 | 133_004 => Outcome::Retryable { detail },
+        1 if status.is_server_error() => Outcome::Retryable { detail },
+        4 | 80_007 | 130_429 | 133_016 => {
+            Outcome::Throttled { after, scope: ThrottleScope::Account, detail }
+        }
+        131_056 => {
+            // One message per 6 s and receiver; the vendor advises to wait 4^X s.
+            let after = after.or(Some(Duration::from_secs(4)));
+            Outcome::Throttled { after, scope: ThrottleScope::Recipient, detail }
+        }
+        0 | 3 | 10 | 33 | 190 | 200..=299 | 368 | 131_005 | 131_031 | 131_037 | 131_042
+        | 131_045 | 131_048 | 133_010 => Outcome::Account { detail },
+        131_026 | 131_047 | 131_021 | 131_030 | 131_050 => {
+            permanent(Reason::RecipientUnreachable, false)
+        }
+        131_051 | 131_053 => permanent(Reason::UnsupportedContent, false),
+        130_497 | 132_001 | 132_015 | 132_016 => permanent(Reason::Refused, true),
+        100 | 130_403 | 130_472 | 131_008 | 131_009 | 131_049 | 132_000 | 132_005 | 132_007
+        | 132_012 => permanent(Reason::Refused, false),
+        _ if status.is_server_error() => Outcome::Retryable { detail },
+        _ if status == StatusCode::TOO_MANY_REQUESTS => {
+            Outcome::Throttled { after, scope: ThrottleScope::Account, detail }
+        }
+        // A code of a later API: not worth repeating, and kept in the dead letters.
+        _ => permanent(Reason::Refused, true),
+    }
+}
+
+/// Not the API itself: a proxy, a load balancer, a broken answer.
+fn without_code(status: StatusCode, after: Option<Duration>) -> Outcome {
+    let detail = format!("HTTP {}", status.as_u16());
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => {
+            Outcome::Throttled { after, scope: ThrottleScope::Account, detail }
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Account { detail },
+        _ => Outcome::Retryable { detail },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn response(status: u16, body: &str) -> Response<Bytes> {
+        Response::builder().status(status).body(Bytes::from(body.to_owned())).unwrap()
+    }
+
+    fn word(status: u16, code: i64) -> &'static str {
+        let body = format!(
+            r#"{{"error":{{"message":"m","type":"OAuthException","code":{code},"error_data":{{"messaging_product":"whatsapp","details":"d"}},"fbtrace_id":"A"}}}}"#
+        );
+        answer(&response(status, &body)).word()
+    }
+
+    #[test]
+    fn an_accepted_message_has_the_platforms_id() {
+        let body = r#"{"messaging_product":"whatsapp","contacts":[{"input":"+55","wa_id":"55"}],"messages":[{"id":"wamid.HB","message_status":"accepted"}]}"#;
+        let Outcome::Accepted { external_id } = answer(&response(200, body)) else {
+            panic!("not accepted");
+        };
+        assert_eq!(external_id.as_str(), "wamid.HB");
+    }
+
+    #[test]
+    fn a_success_that_cannot_be_read_is_in_doubt() {
+        for body in ["", "{}", r#"{"messages":[]}"#, r#"{"messages":[{"id":""}]}"#, "<html>"] {
+            assert_eq!(answer(&response(200, body)).word(), "in_doubt", "{body}");
+        }
+    }
+
+    #[test]
+    fn codes_decide_whatever_the_status() {
+        for (status, code, expected) in [
+            (500, 131_000, "retryable"),
+            (500, 1, "retryable"),
+            (400, 1, "permanent"),
+            (503, 2, "retryable"),
+            (400, 130_429, "throttled"),
+            (429, 131_056, "throttled"),
+            (400, 80_007, "throttled"),
+            (400, 4, "throttled"),
+            (400, 131_026, "permanent"),
+            (400, 131_047, "permanent"),
+            (404, 132_001, "permanent"),
+            (400, 100, "permanent"),
+            (401, 190, "account"),
+            (403, 10, "account"),
+            (403, 250, "account"),
+            (403, 131_031, "account"),
+            (400, 999_999, "permanent"),
+            (500, 999_999, "retryable"),
+        ] {
+            assert_eq!(word(status, code), expected, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn answers_of_something_between_are_not_the_platforms_word() {
+        assert_eq!(answer(&response(502, "<html>")).word(), "retryable");
+        assert_eq!(answer(&response(404, "")).word(), "retryable");
+        assert_eq!(answer(&response(429, "slow down")).word(), "throttled");
+        assert_eq!(answer(&response(401, "")).word(), "account");
+    }
+
+    #[test]
+    fn retry_after_is_honoured_and_bounded() {
+        let with = |value: &str| {
+            let mut response = response(429, "");
+            response.headers_mut().insert(header::RETRY_AFTER, value.parse().unwrap());
+            match answer(&response) {
+                Outcome::Throttled { after, .. } => after.map(|after| after.as_secs()),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(with("7"), Some(7));
+        assert_eq!(with("99999999999"), Some(86_400));
+        assert_eq!(with("Wed, 21 Oct 2026 07:28:00 GMT"), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_answer_has_an_outcome(status in 100_u16..600, body in ".{0,200}") {
+            let is_success = (200..300).contains(&status);
+            let word = answer(&response(status, &body)).word();
+            prop_assert!(!is_success || word == "in_doubt");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! `POST /{version}/{phone-number-id}/messages`, type text.
+//!
+//! Meta, "WhatsApp Cloud API: Messages"; the body of a text has at most 4,096 characters.
+
+use bytes::Bytes;
+use chat4all_connector_kit::platform::Refusal;
+use chat4all_contracts::{Message, Reason};
+use http::{Method, Request, header};
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+use crate::callback_data;
+use crate::settings::Number;
+
+const MAX_TEXT_CHARS: usize = 4096;
+
+pub(crate) fn text(
+    base_url: &str,
+    number: Option<&Number>,
+    message: &Message,
+) -> Result<Request<Bytes>, Refusal> {
+    let refuse = |reason, detail: &str| Refusal { reason, detail: detail.to_owned() };
+    let number = number.ok_or_else(|| refuse(Reason::UnknownAccount, "no such account"))?;
+    if message.content.chars().count() > MAX_TEXT_CHARS {
+        return Err(refuse(Reason::UnsupportedContent, "a text has at most 4096 characters"));
+    }
+    if message.file_id.is_some() {
+        return Err(refuse(Reason::UnsupportedContent, "files are not supported yet"));
+    }
+    let body = json!({
+        "messaging_product": "whatsapp",
+        "recipient_type": "individual",
+        "to": message.receiver_id.address(),
+        "type": "text",
+        "text": {"preview_url": false, "body": message.content},
+        "biz_opaque_callback_data": callback_data::encode(message),
+    });
+    let token = number.access_token.expose_secret();
+    Request::builder()
+        .method(Method::POST)
+        .uri(format!("{base_url}/{}/messages", number.phone_number_id))
+        .header(header::AUTHORIZATION, format!("Bearer {token}"))
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Bytes::from(body.to_string()))
+        .map_err(|_| refuse(Reason::ConnectorBug, "the account's id or token fits no request"))
+}

@@ -1,0 +1,17 @@
+//! What an existing topic must satisfy.
+
+use crate::{LogError, TopicSpec};
+
+/// Refuses a topic that exists (with `present` partitions) otherwise than it is asked for.
+pub(crate) fn check_topic(spec: &TopicSpec, present: Option<u32>) -> Result<(), LogError> {
+    let mismatch = |rule: String| LogError::TopicMismatch { topic: spec.name.clone(), rule };
+    match present {
+        _ if spec.partitions == 0 => Err(mismatch("must have at least 1 partition".to_owned())),
+        Some(present) if present != spec.partitions => Err(mismatch(format!(
+            "has {present} partitions and must have {}; a topic's count never changes: set the \
+             configured count to {present}, or begin with an empty log",
+            spec.partitions
+        ))),
+        _ => Ok(()),
+    }
+}
