@@ -3,24 +3,27 @@
 //! Meta, "WhatsApp Cloud API: Messages"; the body of a text has at most 4,096 characters.
 
 use bytes::Bytes;
+use chat4all_connector_kit::api_settings::ApiAccess;
 use chat4all_connector_kit::platform::Refusal;
-use chat4all_contracts::{Message, Reason};
+use chat4all_contracts::{AccountName, Message, Reason};
 use http::{Method, Request, header};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::callback_data;
-use crate::settings::Number;
 
 const MAX_TEXT_CHARS: usize = 4096;
 
 pub(crate) fn text(
-    base_url: &str,
-    number: Option<&Number>,
+    access: &ApiAccess,
+    account: &AccountName,
     message: &Message,
 ) -> Result<Request<Bytes>, Refusal> {
     let refuse = |reason, detail: &str| Refusal { reason, detail: detail.to_owned() };
-    let number = number.ok_or_else(|| refuse(Reason::UnknownAccount, "no such account"))?;
+    let number = access
+        .accounts
+        .get(account)
+        .ok_or_else(|| refuse(Reason::UnknownAccount, "no such account"))?;
     if message.content.chars().count() > MAX_TEXT_CHARS {
         return Err(refuse(Reason::UnsupportedContent, "a text has at most 4096 characters"));
     }
@@ -35,10 +38,10 @@ pub(crate) fn text(
         "text": {"preview_url": false, "body": message.content},
         "biz_opaque_callback_data": callback_data::encode(message),
     });
-    let token = number.access_token.expose_secret();
+    let token = number.token.expose_secret();
     Request::builder()
         .method(Method::POST)
-        .uri(format!("{base_url}/{}/messages", number.phone_number_id))
+        .uri(format!("{}/{}/messages", access.base_url, number.id))
         .header(header::AUTHORIZATION, format!("Bearer {token}"))
         .header(header::CONTENT_TYPE, "application/json")
         .body(Bytes::from(body.to_string()))

@@ -4,14 +4,13 @@
 mod callback_data;
 mod classify;
 mod encode;
-mod settings;
 mod webhook;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
+use chat4all_connector_kit::api_settings::ApiAccess;
 use chat4all_connector_kit::hub;
 use chat4all_connector_kit::platform::{
     Built, Outcome, Platform, Refusal, SimulatedBy, Webhook, WebhookRefusal,
@@ -19,9 +18,6 @@ use chat4all_connector_kit::platform::{
 use chat4all_contracts::{AccountName, Message, PlatformName, PlatformSpec};
 use chat4all_process::ConfigError;
 use http::{Request, Response};
-use secrecy::SecretString;
-
-use crate::settings::{ApiSettings, Number};
 
 /// The platform's name.
 pub const NAME: &str = "whatsapp";
@@ -30,12 +26,9 @@ pub const NAME: &str = "whatsapp";
 pub const DEFAULTS: &str = include_str!("../platform.toml");
 
 /// The Cloud API.
-pub struct WhatsApp {
+struct WhatsApp {
     name: PlatformName,
-    base_url: String,
-    numbers: BTreeMap<AccountName, Number>,
-    app_secret: SecretString,
-    verify_token: SecretString,
+    access: ApiAccess,
 }
 
 /// Reads `[connectors.whatsapp.api]`.
@@ -48,18 +41,9 @@ pub fn build(
     api: &serde_json::Value,
     simulator: &SimulatedBy,
 ) -> Result<Built, ConfigError> {
-    let settings: ApiSettings =
-        chat4all_process::config::section("connectors.whatsapp.api", api)?;
-    let simulated = settings.has_no_credentials();
-    let settings = if simulated { settings.simulated(simulator) } else { settings };
-    let whatsapp = WhatsApp {
-        name: name.clone(),
-        base_url: settings.base_url(),
-        numbers: settings.numbers(spec, simulated, simulator)?,
-        app_secret: settings.secret("app_secret", &settings.app_secret)?,
-        verify_token: settings.secret("verify_token", &settings.verify_token)?,
-    };
-    Ok(Built { platform: Arc::new(whatsapp), simulated })
+    let access = ApiAccess::read(name, spec, api, simulator)?;
+    let simulated = access.simulated;
+    Ok(Built { platform: Arc::new(WhatsApp { name: name.clone(), access }), simulated })
 }
 
 impl Platform for WhatsApp {
@@ -68,7 +52,7 @@ impl Platform for WhatsApp {
     }
 
     fn encode(&self, account: &AccountName, message: &Message) -> Result<Request<Bytes>, Refusal> {
-        encode::text(&self.base_url, self.numbers.get(account), message)
+        encode::text(&self.access, account, message)
     }
 
     fn classify(&self, answer: &Response<Bytes>) -> Outcome {
@@ -76,13 +60,13 @@ impl Platform for WhatsApp {
     }
 
     fn confirm_webhook(&self, query: &[(String, String)]) -> Option<String> {
-        hub::confirm(query, &self.verify_token)
+        hub::confirm(query, &self.access.verify_token)
     }
 
     fn read_webhook(&self, headers: &HeaderMap, body: &[u8]) -> Result<Webhook, WebhookRefusal> {
-        if !hub::is_signed_by_app(headers, body, &self.app_secret) {
+        if !hub::is_signed_by_app(headers, body, &self.access.app_secret) {
             return Err(WebhookRefusal::Signature);
         }
-        webhook::read(&self.name, &self.numbers, body)
+        webhook::read(&self.name, &self.access, body)
     }
 }

@@ -3,8 +3,7 @@
 //! Meta, "Cloud API: Webhooks, Components". Times are whole seconds, as text. A batch may mix
 //! numbers and kinds; an entry that cannot be read is counted and does not hold the others back.
 
-use std::collections::BTreeMap;
-
+use chat4all_connector_kit::api_settings::ApiAccess;
 use chat4all_connector_kit::platform::{ReportedStatus, Webhook, WebhookEvent, WebhookRefusal};
 use chat4all_contracts::{
     AccountName, EpochMs, ExternalId, Inbound, PlatformName, Reason, Receipt, Status,
@@ -13,7 +12,6 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::callback_data;
-use crate::settings::Number;
 
 #[derive(Deserialize)]
 struct Body {
@@ -71,7 +69,7 @@ struct TextBody {
 
 pub(crate) fn read(
     platform: &PlatformName,
-    numbers: &BTreeMap<AccountName, Number>,
+    access: &ApiAccess,
     body: &[u8],
 ) -> Result<Webhook, WebhookRefusal> {
     let body: Body = serde_json::from_slice(body).map_err(|_| WebhookRefusal::Body)?;
@@ -84,9 +82,7 @@ pub(crate) fn read(
             webhook.ignored += 1;
             continue;
         };
-        let number_id = &value.metadata.phone_number_id;
-        let account = numbers.iter().find(|(_, number)| number.phone_number_id == *number_id);
-        let Some((account, _)) = account else {
+        let Some(account) = access.account_with_id(&value.metadata.phone_number_id) else {
             webhook.ignored += value.statuses.len() + value.messages.len();
             continue;
         };
@@ -152,19 +148,27 @@ fn read_message(platform: &PlatformName, account: &AccountName, message: Value) 
 
 #[cfg(test)]
 mod tests {
+    use chat4all_connector_kit::api_settings::ApiAccount;
     use proptest::prelude::*;
     use secrecy::SecretString;
     use serde_json::json;
 
     use super::*;
 
+    fn access() -> ApiAccess {
+        let secret = || SecretString::from("s");
+        let number = ApiAccount { id: "1001".to_owned(), token: secret() };
+        ApiAccess {
+            base_url: String::new(),
+            accounts: [(AccountName::new("main").unwrap(), number)].into(),
+            app_secret: secret(),
+            verify_token: secret(),
+            simulated: false,
+        }
+    }
+
     fn read_json(body: &Value) -> Result<Webhook, WebhookRefusal> {
-        let number = Number {
-            phone_number_id: "1001".to_owned(),
-            access_token: SecretString::from("t"),
-        };
-        let numbers = BTreeMap::from([(AccountName::new("main").unwrap(), number)]);
-        read(&PlatformName::new("whatsapp").unwrap(), &numbers, body.to_string().as_bytes())
+        read(&PlatformName::new("whatsapp").unwrap(), &access(), body.to_string().as_bytes())
     }
 
     fn body(number: &str, statuses: Value, messages: Value) -> Value {
@@ -233,8 +237,8 @@ mod tests {
             let at = at.index(bytes.len());
             bytes[at] = to;
             let platform = PlatformName::new("whatsapp").unwrap();
-            if let Ok(webhook) = read(&platform, &BTreeMap::new(), &bytes) {
-                prop_assert!(webhook.events.is_empty());
+            if let Ok(webhook) = read(&platform, &access(), &bytes) {
+                prop_assert!(webhook.events.len() + webhook.ignored <= 1);
             }
         }
     }
