@@ -143,7 +143,7 @@ impl Simulator {
         self.0.faults.add(fault)
     }
 
-    /// The platforms' APIs, each under its name (`/whatsapp/…`), and the simulator's own endpoints
+    /// The platforms' APIs, each under its name (`/{name}/…`), and the simulator's own endpoints
     /// under `/_sim` and `/health`.
     pub fn router(&self) -> Router {
         control::router(self.0.clone())

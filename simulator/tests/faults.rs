@@ -1,4 +1,5 @@
 //! Failures on request.
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 mod common;
 

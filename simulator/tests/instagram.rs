@@ -1,4 +1,5 @@
 //! The Instagram API as a client sees it.
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 mod common;
 

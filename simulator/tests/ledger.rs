@@ -1,4 +1,5 @@
 //! What the ledger says.
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Starting and stopping.
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The WhatsApp API as a client sees it.
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! A simulator under a paused clock, a connector's webhook that answers as told, and calls.
-#![allow(dead_code)] // each test program uses a part of it
+#![allow(dead_code, clippy::unwrap_used)] // helpers; each test program uses a part of them
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
