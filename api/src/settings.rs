@@ -3,10 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use chat4all_process::config::Bounded;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The settings, `[api]` in the configuration.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ApiSettings {
     /// The address that serves HTTP.

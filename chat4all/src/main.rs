@@ -1,2 +1,81 @@
-//! Placeholder.
-fn main() {}
+//! The executable: `chat4all` runs everything, `chat4all send` and `chat4all show` talk to it.
+
+mod cli;
+mod client;
+mod follow;
+mod run;
+mod show;
+mod simulator_command;
+mod simulator_process;
+mod start_lines;
+
+use std::process::ExitCode;
+
+use chat4all_process::exit;
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse_or_exit();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(exit::SOFTWARE, &format!("no runtime: {error}")),
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            None => run::run(&cli.config).await,
+            Some(Command::Send(send)) => follow::send(&send).await,
+            Some(Command::Show(show)) => show::show(&show).await,
+            Some(Command::Simulator(simulator)) => {
+                simulator_command::run(&cli.config, &simulator).await
+            }
+        }
+    });
+    // What is left are idle connections and timers.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(Failure { code, text }) => fail(code, &text),
+    }
+}
+
+/// Why the program ends with an error.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    text: String,
+}
+
+impl Failure {
+    pub(crate) fn new(code: u8, text: impl ToString) -> Self {
+        Self { code, text: text.to_string() }
+    }
+}
+
+impl From<chat4all_process::ConfigError> for Failure {
+    fn from(error: chat4all_process::ConfigError) -> Self {
+        Self::new(exit::CONFIGURATION, format!("configuration: {error}"))
+    }
+}
+
+#[allow(clippy::print_stderr)] // the program's last word, also when logging never started
+fn fail(code: u8, text: &str) -> ExitCode {
+    eprintln!("chat4all: {text}");
+    ExitCode::from(code)
+}
+
+impl Cli {
+    /// Parses the arguments; a wrong one ends with the code for bad configuration.
+    fn parse_or_exit() -> Self {
+        match Self::try_parse() {
+            Ok(cli) => cli,
+            Err(error) => {
+                let code = if error.use_stderr() { i32::from(exit::CONFIGURATION) } else { 0 };
+                // Nothing can be done about a closed terminal.
+                let _closed = error.print();
+                std::process::exit(code)
+            }
+        }
+    }
+}

@@ -7,7 +7,7 @@ use chat4all_contracts::{
 };
 use chat4all_eventlog::group_loop::{Effect, Full, Handler, Retry};
 use chat4all_eventlog::{
-    AppendError, NewRecord, Producer, Record, TopicPartition, Topology, topology,
+    AppendError, NewRecord, Producer, Record, TopicPartition, Topology, append, topology,
 };
 use chat4all_process::Clock;
 use chat4all_process::metric::Metric;
@@ -16,6 +16,7 @@ use futures::future::BoxFuture;
 use crate::SERVICE;
 
 /// Decides where a record goes.
+#[derive(Clone)]
 pub(crate) struct Route {
     platforms: Arc<Platforms>,
     topology: Topology,
@@ -100,6 +101,16 @@ impl Route {
         (self.topology.status_update(&update, now), Destination::Failed(reason))
     }
 
+    /// A record that fits `messages` and, with what we add, no longer fits the next topic. The
+    /// API's limits are far below; only another producer can get here.
+    async fn too_large(&self, record: &Record) -> Result<(), Retry> {
+        let Ok(message) = Message::parse(&record.value, record.timestamp) else { return Ok(()) };
+        let (update, destination) = self.fail(&message, None, Reason::UnsupportedContent);
+        append(&*self.producer, update).await.map_err(|error| Retry(error.to_string()))?;
+        destination.count(&record.topic);
+        Ok(())
+    }
+
     fn give_up(&self, record: &Record, letter: DeadLetter) -> (NewRecord, Destination) {
         let new = topology::dead_letter(record, &letter, self.clock.now());
         (new, Destination::DeadLetter(letter.reason))
@@ -110,18 +121,14 @@ impl Handler for Route {
     fn start(&self, record: &Record) -> Result<Effect, Full> {
         let (new, destination) = self.decide(record);
         let ack = self.producer.enqueue(new).map_err(|_| Full)?;
-        let topic = record.topic.clone();
+        let (route, record) = (self.clone(), record.clone());
         Ok(Box::pin(async move {
             match ack.await {
                 Ok(_) => {
-                    destination.count(&topic);
+                    destination.count(&record.topic);
                     Ok(())
                 }
-                // The API's limits keep every message far below the log's; whoever raised one
-                // without the other must hear of it, and nothing may be lost meanwhile.
-                Err(error @ (AppendError::TooLarge { .. } | AppendError::UnknownPartition)) => {
-                    Err(Retry(format!("check the configuration: {error}")))
-                }
+                Err(AppendError::TooLarge { .. }) => route.too_large(&record).await,
                 Err(error) => Err(Retry(error.to_string())),
             }
         }))

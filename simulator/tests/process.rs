@@ -16,7 +16,7 @@ async fn start(settings: Settings, file: &std::path::Path) -> Option<(String, St
     let shutdown = Shutdown::new();
     // A simulator that starts stops at once.
     shutdown.trigger();
-    let ended = serve_process(settings, file, "simulator", "data", shutdown).await;
+    let ended = serve_process(settings, file, "simulator", "data", || {}, shutdown).await;
     ended.err().map(|error| (error.key, error.rule))
 }
 

@@ -12,9 +12,7 @@ use std::time::Duration;
 
 use chat4all_contracts::topic;
 use chat4all_eventlog::group_loop::{self, GroupLoopOptions};
-use chat4all_eventlog::{
-    Admission, EventLog, LogError, Patience, ProducerOptions, Subscription,
-};
+use chat4all_eventlog::{Admission, EventLog, LogError, Patience, ProducerOptions, Subscription};
 use chat4all_process::probe::Probes;
 use chat4all_process::{Clock, Random, Shutdown};
 use chat4all_store::{MessageStore, Tenant};

@@ -55,11 +55,8 @@ fn vendor_error(error: &VendorError, status: StatusCode, after: Option<Duration>
         0 => error.code.to_string(),
         subcode => format!("{}/{subcode}", error.code),
     };
-    let permanent = |reason, operator| Outcome::Permanent {
-        reason,
-        operator,
-        detail: detail.clone(),
-    };
+    let permanent =
+        |reason, operator| Outcome::Permanent { reason, operator, detail: detail.clone() };
     match (error.code, error.error_subcode) {
         (2 | 1200 | -1, _) => Outcome::Retryable { detail },
         (4 | 17 | 32 | 613 | 80_002, _) => {
@@ -136,7 +133,8 @@ mod tests {
             (400, 999_999, 0, "permanent"),
             (500, 999_999, 0, "retryable"),
         ] {
-            let body = format!(r#"{{"error":{{"message":"m","code":{code},"error_subcode":{subcode}}}}}"#);
+            let body =
+                format!(r#"{{"error":{{"message":"m","code":{code},"error_subcode":{subcode}}}}}"#);
             assert_eq!(answer(&response(status, &body)).word(), expected, "{code}/{subcode}");
         }
         assert_eq!(answer(&response(502, "<html>")).word(), "retryable");

@@ -142,7 +142,8 @@ mod tests {
 
     #[test]
     fn a_read_event_names_the_platforms_id() {
-        let webhook = read_bytes(&body("17", json!([event(json!({"read": {"mid": "m1"}}))]))).unwrap();
+        let webhook =
+            read_bytes(&body("17", json!([event(json!({"read": {"mid": "m1"}}))]))).unwrap();
         let [WebhookEvent::Receipt(receipt)] = &webhook.events[..] else { panic!("{webhook:?}") };
         assert_eq!((receipt.status, receipt.external_id.as_str()), (Status::Read, "m1"));
         assert_eq!(receipt.timestamp.as_ms(), 1_700_000_000_500);
@@ -165,7 +166,8 @@ mod tests {
     #[test]
     fn another_product_is_refused_and_another_account_is_ignored() {
         assert_eq!(read_bytes(br#"{"object":"page","entry":[]}"#), Err(WebhookRefusal::Body));
-        let webhook = read_bytes(&body("99", json!([event(json!({"read": {"mid": "m1"}}))]))).unwrap();
+        let webhook =
+            read_bytes(&body("99", json!([event(json!({"read": {"mid": "m1"}}))]))).unwrap();
         assert_eq!((webhook.events.len(), webhook.ignored), (0, 1));
     }
 

@@ -186,7 +186,12 @@ impl Breaker {
     }
 
     /// Opens for a fixed time, whatever the policy says: the account itself is refused.
-    pub fn open_for(&mut self, permit: Permit, now: Instant, open_for: Duration) -> Option<Transition> {
+    pub fn open_for(
+        &mut self,
+        permit: Permit,
+        now: Instant,
+        open_for: Duration,
+    ) -> Option<Transition> {
         if permit.era != self.era {
             return None;
         }

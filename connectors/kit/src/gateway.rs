@@ -289,6 +289,7 @@ impl GatewayState {
 
     fn start(&mut self, job: Box<Job>, permit: Permit, myself: &ActorRef<GatewayMsg>) {
         self.in_flight += 1;
+        let probe = !self.breaker.is_closed();
         let mut call = CallUnderWay { gateway: myself.clone(), permit: Some(permit) };
         let caller = self.args.caller.clone();
         let account = self.args.account.clone();
@@ -300,7 +301,7 @@ impl GatewayState {
             Metric::DeliverySeconds.observe(service, &[&platform], started.elapsed());
             Metric::Deliveries.count(service, &[&platform, outcome.word()]);
             call.ended(Verdict::from(&outcome));
-            job.answer(CallResult::Outcome(outcome));
+            job.answer(CallResult::Outcome { outcome, probe });
         });
     }
 }

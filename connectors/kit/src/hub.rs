@@ -76,7 +76,8 @@ mod tests {
         assert!(check(Some(right), body));
         assert!(!check(Some(right), "The quick brown fox"));
         assert!(!check(None, body));
-        for wrong in ["sha256=", "sha256=zz", "sha1=f7bc", "sha256=f7b", &right.replace("f7", "f8")] {
+        for wrong in ["sha256=", "sha256=zz", "sha1=f7bc", "sha256=f7b", &right.replace("f7", "f8")]
+        {
             assert!(!check(Some(wrong), body), "{wrong}");
         }
     }

@@ -36,10 +36,10 @@ pub enum Next {
 
 /// The table. Only outcomes that say something about the message count as attempts.
 pub fn next_step(tries: &mut Tries, result: CallResult, settings: &KitSettings) -> Next {
-    let outcome = match result {
+    let (outcome, probe) = match result {
         CallResult::NotStarted => return Next::Stay,
         CallResult::Expired => return give_up(tries, Reason::Expired, "its life ended".to_owned()),
-        CallResult::Outcome(outcome) => outcome,
+        CallResult::Outcome { outcome, probe } => (outcome, probe),
     };
     let exhausted = |tries: &Tries| u64::from(tries.made) >= settings.max_attempts.get();
     match outcome {
@@ -51,6 +51,8 @@ pub fn next_step(tries: &mut Tries, result: CallResult, settings: &KitSettings) 
             tries.made += 1;
             Next::Failed(reason, detail)
         }
+        // An outage is no fault of the message that finds out whether it is over (I4).
+        Outcome::Retryable { .. } if probe => Next::Again,
         Outcome::Retryable { detail } => {
             tries.made += 1;
             if exhausted(tries) {
@@ -86,7 +88,8 @@ mod tests {
     use super::*;
 
     fn step(tries: &mut Tries, outcome: Outcome) -> Next {
-        next_step(tries, CallResult::Outcome(outcome), &KitSettings::default())
+        let result = CallResult::Outcome { outcome, probe: false };
+        next_step(tries, result, &KitSettings::default())
     }
 
     fn detail() -> String {
@@ -102,6 +105,15 @@ mod tests {
         }
         let next = step(&mut tries, Outcome::Retryable { detail: detail() });
         assert_eq!(next, Next::Failed(Reason::Exhausted, detail()));
+    }
+
+    #[test]
+    fn a_probe_of_a_failing_platform_is_no_attempt() {
+        let mut tries = Tries::default();
+        let outcome = Outcome::Retryable { detail: detail() };
+        let result = CallResult::Outcome { outcome, probe: true };
+        let next = next_step(&mut tries, result, &KitSettings::default());
+        assert_eq!((next, tries), (Next::Again, Tries::default()));
     }
 
     #[test]

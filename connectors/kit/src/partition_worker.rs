@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use chat4all_contracts::{DeadLetter, Message, PlatformSpec, Reason, Status};
 use chat4all_eventlog::tracker::{OffsetTracker, Received};
-use chat4all_eventlog::{Assignment, EventLog, Epoch, NewRecord, Record, TopicPartition, Topology, topology};
+use chat4all_eventlog::{
+    Assignment, Epoch, EventLog, NewRecord, Record, TopicPartition, Topology, topology,
+};
 use chat4all_process::backoff::Backoff;
 use chat4all_process::metric::Metric;
 use chat4all_process::{Clock, Random};
@@ -57,7 +59,12 @@ pub enum WorkerMsg {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallResult {
     /// A call was made.
-    Outcome(Outcome),
+    Outcome {
+        /// What became of it.
+        outcome: Outcome,
+        /// Whether it probed a platform that was known to fail.
+        probe: bool,
+    },
     /// No call was made: the message's life had ended.
     Expired,
     /// No call was made: the partition is going away.
@@ -144,7 +151,19 @@ impl Actor for PartitionWorker {
         let window = DedupeWindow::new(deps.settings.dedupe_window.count());
         let (lanes, held) = (Lanes::new(), VecDeque::new());
         let under_way = 0;
-        Ok(WorkerState { deps, at, epoch, position, tracker, window, lanes, held, under_way, tasks, intake })
+        Ok(WorkerState {
+            deps,
+            at,
+            epoch,
+            position,
+            tracker,
+            window,
+            lanes,
+            held,
+            under_way,
+            tasks,
+            intake,
+        })
     }
 
     async fn post_start(
@@ -285,7 +304,13 @@ impl WorkerState {
         let _dying = gateway.send_message(GatewayMsg::Deliver(Box::new(job)));
     }
 
-    fn called(&mut self, lane: LaneKey, offset: u64, result: CallResult, myself: &ActorRef<WorkerMsg>) {
+    fn called(
+        &mut self,
+        lane: LaneKey,
+        offset: u64,
+        result: CallResult,
+        myself: &ActorRef<WorkerMsg>,
+    ) {
         self.under_way -= 1;
         let Some(entry) = self.lanes.first_mut(&lane) else { return };
         debug_assert_eq!(entry.record.offset, offset, "one message of a lane at a time (I2)");
@@ -304,8 +329,13 @@ impl WorkerState {
                 let has_receipts = self.deps.spec.has_receipts;
                 let status = if has_receipts { Status::Sent } else { Status::Delivered };
                 let now = self.deps.clock.now();
-                let mut update =
-                    self.deps.statuses.about(&entry.message, &lane.account, status, &entry.tries, now);
+                let mut update = self.deps.statuses.about(
+                    &entry.message,
+                    &lane.account,
+                    status,
+                    &entry.tries,
+                    now,
+                );
                 update.external_id = Some(external_id);
                 let record = self.deps.topology.status_update(&update, now);
                 self.settle(lane, status, vec![record], myself);

@@ -65,7 +65,7 @@ impl Default for KitSettings {
             retry_first_ms: Bounded::new(500),
             retry_longest_ms: Bounded::new(60_000),
             in_doubt_wait_ms: Bounded::new(10_000),
-            breaker_failures: Bounded::new(20),
+            breaker_failures: Bounded::new(5),
             breaker_first_ms: Bounded::new(1_000),
             breaker_longest_ms: Bounded::new(60_000),
             throttle_pause_ms: Bounded::new(2_000),

@@ -1,8 +1,6 @@
 //! Makes the status events of a connector.
 
-use chat4all_contracts::{
-    AccountName, EpochMs, Message, PlatformName, Status, StatusUpdate,
-};
+use chat4all_contracts::{AccountName, EpochMs, Message, PlatformName, Status, StatusUpdate};
 
 use crate::outcome::Tries;
 use crate::platform::ReportedStatus;

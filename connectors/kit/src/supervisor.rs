@@ -266,8 +266,7 @@ impl SupervisorState {
                 )
             }
             Child::Intake => {
-                let args =
-                    IntakeArgs { worker: self.worker.clone(), supervisor: myself.clone() };
+                let args = IntakeArgs { worker: self.worker.clone(), supervisor: myself.clone() };
                 Actor::spawn_linked(None, Intake, args, myself.get_cell()).await.map(
                     |(intake, _)| {
                         self.intake = Some(intake.clone());

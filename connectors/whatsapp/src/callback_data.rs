@@ -48,7 +48,8 @@ mod tests {
             "message_id": message_id, "conversation_id": conversation_id, "sender_id": "s",
             "receiver_id": "whatsapp:+5511999990000", "content": "t", "generation": 3,
         });
-        Message::parse(record.to_string().as_bytes(), EpochMs::saturating(1_700_000_000_000)).unwrap()
+        Message::parse(record.to_string().as_bytes(), EpochMs::saturating(1_700_000_000_000))
+            .unwrap()
     }
 
     #[test]

@@ -62,11 +62,8 @@ fn retry_after(answer: &Response<Bytes>) -> Option<Duration> {
 
 fn vendor_error(code: i64, status: StatusCode, after: Option<Duration>) -> Outcome {
     let detail = code.to_string();
-    let permanent = |reason, operator| Outcome::Permanent {
-        reason,
-        operator,
-        detail: detail.clone(),
-    };
+    let permanent =
+        |reason, operator| Outcome::Permanent { reason, operator, detail: detail.clone() };
     match code {
         2 | 131_000 | 131_016 | 131_057 | 133_004 => Outcome::Retryable { detail },
         1 if status.is_server_error() => Outcome::Retryable { detail },
@@ -78,8 +75,20 @@ fn vendor_error(code: i64, status: StatusCode, after: Option<Duration>) -> Outco
             let after = after.or(Some(Duration::from_secs(4)));
             Outcome::Throttled { after, scope: ThrottleScope::Recipient, detail }
         }
-        0 | 3 | 10 | 33 | 190 | 200..=299 | 368 | 131_005 | 131_031 | 131_037 | 131_042
-        | 131_045 | 131_048 | 133_010 => Outcome::Account { detail },
+        0
+        | 3
+        | 10
+        | 33
+        | 190
+        | 200..=299
+        | 368
+        | 131_005
+        | 131_031
+        | 131_037
+        | 131_042
+        | 131_045
+        | 131_048
+        | 133_010 => Outcome::Account { detail },
         131_026 | 131_047 | 131_021 | 131_030 | 131_050 => {
             permanent(Reason::RecipientUnreachable, false)
         }

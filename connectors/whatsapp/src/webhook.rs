@@ -86,8 +86,10 @@ pub(crate) fn read(
             webhook.ignored += value.statuses.len() + value.messages.len();
             continue;
         };
-        let statuses = value.statuses.into_iter().map(|status| read_status(platform, account, status));
-        let messages = value.messages.into_iter().map(|message| read_message(platform, account, message));
+        let statuses =
+            value.statuses.into_iter().map(|status| read_status(platform, account, status));
+        let messages =
+            value.messages.into_iter().map(|message| read_message(platform, account, message));
         for event in statuses.chain(messages) {
             match event {
                 Some(event) => webhook.events.push(event),
@@ -102,7 +104,11 @@ fn seconds(text: &str) -> Option<EpochMs> {
     EpochMs::new(text.parse::<u64>().ok()?.checked_mul(1000)?).ok()
 }
 
-fn read_status(platform: &PlatformName, account: &AccountName, status: Value) -> Option<WebhookEvent> {
+fn read_status(
+    platform: &PlatformName,
+    account: &AccountName,
+    status: Value,
+) -> Option<WebhookEvent> {
     let body: StatusBody = serde_json::from_value(status).ok()?;
     let (status, reason) = match body.status.as_str() {
         "delivered" => (Status::Delivered, None),
@@ -134,7 +140,11 @@ fn read_status(platform: &PlatformName, account: &AccountName, status: Value) ->
     })
 }
 
-fn read_message(platform: &PlatformName, account: &AccountName, message: Value) -> Option<WebhookEvent> {
+fn read_message(
+    platform: &PlatformName,
+    account: &AccountName,
+    message: Value,
+) -> Option<WebhookEvent> {
     let body: MessageBody = serde_json::from_value(message).ok()?;
     Some(WebhookEvent::Inbound(Inbound {
         platform: platform.clone(),

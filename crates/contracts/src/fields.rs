@@ -91,10 +91,9 @@ impl<'a> Fields<'a> {
     pub fn number(&self, field: &'static str) -> Result<Option<u64>, FieldError> {
         match self.get(field) {
             None => Ok(None),
-            Some(value) => value
-                .as_u64()
-                .map(Some)
-                .ok_or_else(|| FieldError::new(field, Rule::new("must be a whole number, 0 or more"))),
+            Some(value) => value.as_u64().map(Some).ok_or_else(|| {
+                FieldError::new(field, Rule::new("must be a whole number, 0 or more"))
+            }),
         }
     }
 

@@ -185,6 +185,19 @@ mod the_runtime {
         assert_eq!(run(), run());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn of_a_hasty_producer_ends_in_doubt() {
+        let delay = (Duration::from_secs(2), Duration::from_secs(3));
+        let log = open(Setup::default(), Some(delay));
+        ensure(&log, 1).await;
+        let patience = Patience::GiveUpAfter(Duration::from_secs(1));
+        let hasty = log.producer(ProducerOptions { patience, admission: Admission::NewWork });
+        let error = hasty.enqueue(record(0)).unwrap().await.unwrap_err();
+        assert!(error.is_in_doubt(), "{error}");
+        let read = log.read(&TopicPartition::new("topic", 0), 0, 10).await.unwrap();
+        assert_eq!(read.len(), 1, "in doubt, and written");
+    }
+
     #[test]
     fn keeps_no_held_record_of_a_producer_that_is_gone() {
         runtime().block_on(async {

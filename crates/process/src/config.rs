@@ -80,7 +80,11 @@ pub fn load<T: DeserializeOwned>(
         // The parser quotes the line it stopped at, which may hold a secret: keep the place only.
         let text = error.to_string();
         let place = text.lines().find(|line| line.contains("line ")).unwrap_or("TOML parse error");
-        ConfigError::missing("the file", format!("must be TOML: {}", place.trim()), "correct the syntax")
+        ConfigError::missing(
+            "the file",
+            format!("must be TOML: {}", place.trim()),
+            "correct the syntax",
+        )
     })?;
     serde_path_to_error::deserialize(config.clone()).map_err(|error| {
         let path = error.path().to_string();
@@ -93,7 +97,10 @@ pub fn load<T: DeserializeOwned>(
 ///
 /// # Errors
 /// As [`load`].
-pub fn section<T: DeserializeOwned>(key: &str, value: &serde_json::Value) -> Result<T, ConfigError> {
+pub fn section<T: DeserializeOwned>(
+    key: &str,
+    value: &serde_json::Value,
+) -> Result<T, ConfigError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let shown = value.pointer(&format!("/{}", path.replace('.', "/"))).map(|v| match v {
@@ -109,7 +116,8 @@ pub fn section<T: DeserializeOwned>(key: &str, value: &serde_json::Value) -> Res
 fn explain(path: &str, value: Option<String>, message: &str) -> ConfigError {
     let path = if path == "." { "" } else { path };
     let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();
-    let under = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    let under =
+        |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     // serde appends the failing field to the path only if it got that far.
     let leaf = |name: &str| {
         if path.rsplit('.').next() == Some(name) { path.to_owned() } else { under(name) }
@@ -119,14 +127,24 @@ fn explain(path: &str, value: Option<String>, message: &str) -> ConfigError {
         let known = known.split(" for key").next().unwrap_or(known);
         let known = if known.is_empty() { "none".to_owned() } else { known.to_owned() };
         let fix = format!("remove it, or use a known key here: {known}");
-        return ConfigError::missing(&leaf(&quoted(message)), "is not a known key".to_owned(), &fix);
+        return ConfigError::missing(
+            &leaf(&quoted(message)),
+            "is not a known key".to_owned(),
+            &fix,
+        );
     }
     if message.starts_with("missing field") {
         let key = leaf(&quoted(message));
-        return ConfigError::missing(&key, "is required".to_owned(), "add it to the file or the environment");
+        return ConfigError::missing(
+            &key,
+            "is required".to_owned(),
+            "add it to the file or the environment",
+        );
     }
     let rule = match message.split_once("expected ") {
-        Some((_, expected)) => format!("must be {}", expected.split(" for key").next().unwrap_or(expected)),
+        Some((_, expected)) => {
+            format!("must be {}", expected.split(" for key").next().unwrap_or(expected))
+        }
         None => message.split(" for key").next().unwrap_or(message).to_owned(),
     };
     let fix = "see docs/configuration.md for the key's meaning and bounds";
@@ -212,7 +230,10 @@ mod tests {
     #[test]
     fn an_unknown_key_is_named_with_the_known_ones() {
         let error = with_env(&[("CHAT4ALL__API__WINDOWS", "7")]).unwrap_err();
-        assert_eq!((error.key.as_str(), error.rule.as_str()), ("api.windows", "is not a known key"));
+        assert_eq!(
+            (error.key.as_str(), error.rule.as_str()),
+            ("api.windows", "is not a known key")
+        );
         assert!(error.fix.contains("`window`"), "{error}");
     }
 

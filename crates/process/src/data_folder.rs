@@ -21,7 +21,10 @@ impl DataFolder {
     pub fn open(key: &str, path: &Path) -> Result<Self, ConfigError> {
         let refuse = |rule: String, fix: &str| ConfigError::of(key, path.display(), rule, fix);
         fs::create_dir_all(path).map_err(|error| {
-            refuse(format!("must be a folder that can be written: {error}"), "choose another folder")
+            refuse(
+                format!("must be a folder that can be written: {error}"),
+                "choose another folder",
+            )
         })?;
         let lock = File::options()
             .create(true)

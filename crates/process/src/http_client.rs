@@ -90,7 +90,11 @@ impl<C: Connect + Clone + Send + Sync + 'static> HttpClient<C> {
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, CallError> {
         let request = request.map(Full::new);
         let response = self.client.request(request).await.map_err(|error| {
-            if error.is_connect() { CallError::NotSent } else { CallError::InDoubt("connection lost") }
+            if error.is_connect() {
+                CallError::NotSent
+            } else {
+                CallError::InDoubt("connection lost")
+            }
         })?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|error| {

@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod data_folder;
+pub mod descriptors;
 pub mod exit;
 pub mod http_client;
 pub mod metric;

@@ -36,6 +36,26 @@ pub async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, ConfigE
     })
 }
 
+/// As [`bind`], trying again for up to `patience` while the port is in use.
+///
+/// # Errors
+/// As [`bind`].
+pub async fn bind_within(
+    key: &str,
+    address: SocketAddr,
+    patience: Duration,
+) -> Result<TcpListener, ConfigError> {
+    let deadline = tokio::time::Instant::now() + patience;
+    loop {
+        match bind(key, address).await {
+            Err(_) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            result => return result,
+        }
+    }
+}
+
 fn connection_options() -> http1::Builder {
     let mut builder = http1::Builder::new();
     // The Date header would make two simulated runs differ, and nothing here needs it.

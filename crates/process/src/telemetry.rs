@@ -17,7 +17,12 @@ pub fn start_logging() {
     let _already_started = if std::io::stderr().is_terminal() {
         builder.compact().try_init().is_err()
     } else {
-        builder.json().flatten_event(true).try_init().is_err()
+        builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .try_init().is_err()
     };
 }
 

@@ -35,19 +35,35 @@ pub struct DeadLetter {
     pub generation: Generation,
 }
 
+/// The most bytes of a record that a dead letter carries: encoded, it stays below 1 MiB, which is
+/// what a log usually allows. What is cut off is still in the record's own topic.
+pub const MAX_RAW_BYTES: usize = 700 * 1024;
+
 /// The `reason` of a record that breaks its contract.
 pub const UNREADABLE: &str = "unreadable";
 
 impl DeadLetter {
     /// A record that breaks its contract.
-    pub fn unreadable(topic: &str, partition: u32, offset: u64, raw: &[u8], why: &FieldError) -> Self {
+    pub fn unreadable(
+        topic: &str,
+        partition: u32,
+        offset: u64,
+        raw: &[u8],
+        why: &FieldError,
+    ) -> Self {
+        let (kept, detail) = match raw.get(..MAX_RAW_BYTES) {
+            Some(cut) if cut.len() < raw.len() => {
+                (cut, format!("{why}; the first {MAX_RAW_BYTES} of {} bytes", raw.len()))
+            }
+            _ => (raw, why.to_string()),
+        };
         Self {
             topic: topic.to_owned(),
             partition,
             offset,
             reason: UNREADABLE.to_owned(),
-            detail: why.to_string(),
-            raw: raw.to_vec(),
+            detail,
+            raw: kept.to_vec(),
             message_id: None,
             generation: Generation::FIRST,
         }

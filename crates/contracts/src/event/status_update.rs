@@ -71,9 +71,8 @@ impl StatusUpdate {
         let map = parse_object(bytes)?;
         let fields = Fields::new(&map);
         let status = |word: &str| {
-            Status::from_word(word).ok_or(Rule::new(
-                "must be ACCEPTED, UNKNOWN, FAILED, SENT, DELIVERED or READ",
-            ))
+            Status::from_word(word)
+                .ok_or(Rule::new("must be ACCEPTED, UNKNOWN, FAILED, SENT, DELIVERED or READ"))
         };
         let attempt = |n: u64| u32::try_from(n).map_err(|_| Rule::new("must fit 32 bits"));
         Ok(Self {

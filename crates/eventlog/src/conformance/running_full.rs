@@ -1,5 +1,7 @@
 //! Little room: refusals are heard, order stays, reading goes on.
 
+use std::time::Duration;
+
 use futures::FutureExt;
 use futures::future::join_all;
 
@@ -64,15 +66,14 @@ pub async fn a_patient_producer_keeps_its_order_through_a_full_log<H: Harness>()
     let taken = fill(&scene).await;
     let producer = scene.log().producer(PATIENT);
     // Later ones are small and would fit where the first does not.
-    let mut acks = Vec::new();
-    for n in 0..20 {
-        let value = if n < 3 { value(MANY + n) } else { format!("{} ", MANY + n).into_bytes() };
-        acks.push(producer.enqueue(scene.record(0, value)).expect("the queue has room"));
-    }
-    for _ in 0..10 {
-        assert!(acks.iter_mut().all(|ack| ack.now_or_never().is_none()), "nothing overtakes");
-        tokio::task::yield_now().await;
-    }
+    let values = (MANY..MANY + 20)
+        .map(|n| if n < MANY + 3 { value(n) } else { format!("{n} ").into_bytes() });
+    let records: Vec<_> = values.map(|value| scene.record(0, value)).collect();
+    let queued = |record| producer.enqueue(record).expect("the queue has room");
+    let mut acks: Vec<_> = records.into_iter().map(queued).collect();
+    // Long enough for some tries, in which an adapter that overtakes would do so.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(acks.iter_mut().all(|ack| ack.now_or_never().is_none()), "nothing overtakes");
     scene.harness.expire().await;
     let acked = within("the acks", join_all(acks)).await;
     let offsets: Vec<u64> = acked.into_iter().map(|ack| ack.unwrap().offset).collect();

@@ -1,0 +1,114 @@
+//! Talks to the API of a running Chat4All, as any application would.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chat4all_process::exit;
+use chat4all_process::http_client::{CallError, HttpClient, HttpPort};
+use http::{Method, Request, StatusCode, header};
+use serde_json::Value;
+
+use crate::Failure;
+use crate::cli::ApiArgs;
+
+/// Longer than the API takes for any answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client of one API.
+pub(crate) struct ApiClient {
+    base: String,
+    http: Box<dyn HttpPort>,
+    json: bool,
+}
+
+impl ApiClient {
+    pub(crate) fn new(args: &ApiArgs) -> Self {
+        let json = args.json || !std::io::stdout().is_terminal();
+        let base = args.api.trim_end_matches('/').to_owned();
+        Self { base, http: Box::new(HttpClient::over_tcp()), json }
+    }
+
+    /// Whether the output is for a program.
+    pub(crate) fn wants_json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints one line. A reader that has gone away is no reason to complain.
+    #[allow(clippy::unused_self)]
+    pub(crate) fn print(&self, line: &str) {
+        let _closed = writeln!(std::io::stdout(), "{line}");
+    }
+
+    /// Makes a call; a document with an error status is a failure that names its problem.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        idempotency_key: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        if let Some(key) = idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let request = request.body(Bytes::from(body)).map_err(|_| {
+            let text =
+                "--api must be an address such as http://127.0.0.1:8080, and a key printable";
+            Failure::new(exit::CONFIGURATION, text)
+        })?;
+        let answer =
+            self.http.call(request, TIMEOUT).await.map_err(|error| self.unreachable(error))?;
+        let document: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+        if answer.status().is_success() {
+            return Ok(document);
+        }
+        Err(problem(answer.status(), &document))
+    }
+
+    fn unreachable(&self, error: CallError) -> Failure {
+        let text = match error {
+            CallError::NotSent => format!(
+                "nothing answers at {}; start it with `chat4all`, or name another with --api",
+                self.base
+            ),
+            CallError::InDoubt(what) => format!("{} did not answer: {what}", self.base),
+        };
+        Failure::new(exit::UNSUCCESSFUL, text)
+    }
+}
+
+fn problem(status: StatusCode, document: &Value) -> Failure {
+    let text = |name: &str| document[name].as_str().unwrap_or_default().to_owned();
+    let detail = match (text("detail"), text("fix")) {
+        (detail, _) if detail.is_empty() => format!("HTTP {status}"),
+        (detail, fix) if fix.is_empty() => detail,
+        (detail, fix) => format!("{detail}\n  fix: {fix}"),
+    };
+    let code = if status.is_client_error() && status != StatusCode::NOT_FOUND {
+        exit::CONFIGURATION
+    } else {
+        exit::UNSUCCESSFUL
+    };
+    Failure::new(code, format!("{}: {detail}", text("code")))
+}
+
+/// A path with a message's id in it.
+pub(crate) fn message_path(id: &str) -> String {
+    use std::fmt::Write as _;
+    let mut path = "/v1/messages/".to_owned();
+    for byte in id.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                path.push(char::from(byte));
+            }
+            // Writing to a string cannot fail.
+            _ => drop(write!(path, "%{byte:02X}")),
+        }
+    }
+    path
+}

@@ -1,0 +1,167 @@
+//! `chat4all`: everything in one process, on the embedded log and store.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat4all::installation::Installation;
+use chat4all::settings::Settings;
+use chat4all::system::{Endpoint, Parts, System};
+use chat4all_eventlog::embedded::{EmbeddedLog, EmbeddedOptions};
+use chat4all_process::data_folder::DataFolder;
+use chat4all_process::http_client::HttpClient;
+use chat4all_process::{
+    Clock, ConfigError, Random, Shutdown, descriptors, exit, serve, shutdown, telemetry,
+};
+use chat4all_store::embedded::{EmbeddedStore, StoreOptions};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::Failure;
+use crate::cli::ConfigArgs;
+use crate::simulator_process::SimulatorProcess;
+use crate::start_lines;
+
+pub(crate) async fn run(config: &ConfigArgs) -> Result<u8, Failure> {
+    let settings = Settings::load(config.config.as_deref(), std::env::vars().collect())?;
+    let installation = Installation::new(settings)?;
+    telemetry::start_logging();
+    for warning in &installation.warnings {
+        tracing::warn!("{warning}");
+    }
+    descriptors::raise_limit();
+    // The lock first: a second process on the same data must hear that, not "port in use".
+    let folder = DataFolder::open("data", &installation.settings.data)?;
+    let (parts, log) = parts(&installation, &folder)?;
+    let mut system = System::assemble(&installation, &parts).await.map_err(|error| {
+        ConfigError::of(
+            "data",
+            folder.path().display(),
+            error.to_string(),
+            "see docs/configuration.md, topics",
+        )
+    })?;
+    let listening = bind(std::mem::take(&mut system.endpoints)).await?;
+    let stopping = Shutdown::new();
+    let mut helpers = JoinSet::new();
+    let needs_simulator = !installation.simulated.is_empty();
+    if needs_simulator && installation.settings.simulation.url.is_none() {
+        let simulator = SimulatorProcess::start(config).await?;
+        helpers.spawn(simulator.keep_alive(parts.random.fork(), stopping.clone()));
+    }
+    helpers.spawn(log.run_retention(stopping.clone()));
+    if let Some(metrics) = parts.metrics.clone() {
+        helpers.spawn(tidy_metrics(metrics, stopping.clone()));
+    }
+    start_lines::print(&installation, &addresses(&listening)?);
+    let result = serve_and_run(system, listening).await;
+    stopping.trigger();
+    while helpers.join_next().await.is_some() {}
+    result
+}
+
+fn parts(
+    installation: &Installation,
+    folder: &DataFolder,
+) -> Result<(Parts, Arc<EmbeddedLog>), Failure> {
+    let clock = Clock::system();
+    let unusable = |file: &str, error: String| {
+        let path = folder.file(file);
+        let rule = format!("cannot be opened: {error}");
+        ConfigError::of("data", path.display(), rule, "restore it from a backup, or move it away")
+    };
+    let settings = &installation.settings.log;
+    let options = EmbeddedOptions {
+        max_record_bytes: settings.max_record_bytes.count(),
+        free_space_floor_bytes: settings.free_disk_floor_mib.get() << 20,
+        ..EmbeddedOptions::default()
+    };
+    let log = EmbeddedLog::open(&folder.file("log.db"), options, clock.clone())
+        .map_err(|error| unusable("log.db", error.to_string()))?;
+    let store = EmbeddedStore::open_file(&folder.file("store.db"), StoreOptions::default())
+        .map_err(|error| unusable("store.db", error.to_string()))?;
+    let metrics = telemetry::start_metrics()
+        .map_err(|error| Failure::new(exit::SOFTWARE, format!("metrics: {error}")))?;
+    let parts = Parts {
+        log: log.clone(),
+        store,
+        http: Arc::new(HttpClient::over_tcp()),
+        clock,
+        random: Random::system(),
+        metrics: Some(metrics),
+    };
+    Ok((parts, log))
+}
+
+/// Something that listens, on its bound port.
+struct Listening {
+    endpoint: Endpoint,
+    listener: TcpListener,
+}
+
+/// Binds every port before anything is served: a port in use leaves nothing half started.
+async fn bind(endpoints: Vec<Endpoint>) -> Result<Vec<Listening>, ConfigError> {
+    let mut listening = Vec::new();
+    for endpoint in endpoints {
+        let listener = serve::bind(&endpoint.key, endpoint.listen).await?;
+        listening.push(Listening { endpoint, listener });
+    }
+    Ok(listening)
+}
+
+fn addresses(listening: &[Listening]) -> Result<Vec<(String, SocketAddr)>, Failure> {
+    let address = |listening: &Listening| {
+        let at = listening.listener.local_addr();
+        let at = at.map_err(|error| Failure::new(exit::SOFTWARE, error))?;
+        Ok((listening.endpoint.service.clone(), at))
+    };
+    listening.iter().map(address).collect()
+}
+
+/// How often the histograms' buffers are emptied when nobody scrapes.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+async fn tidy_metrics(metrics: PrometheusHandle, stop: Shutdown) {
+    while stop.unless(tokio::time::sleep(UPKEEP)).await.is_some() {
+        metrics.run_upkeep();
+    }
+}
+
+/// How long probes and webhooks that are being answered may take once everything is drained.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
+
+async fn serve_and_run(system: System, listening: Vec<Listening>) -> Result<u8, Failure> {
+    let stop_api = Shutdown::new();
+    let stop_others = Shutdown::new();
+    let mut servers = JoinSet::new();
+    for (index, Listening { endpoint, listener }) in listening.into_iter().enumerate() {
+        // The API stops taking messages first; webhooks and probes go on while the rest drains.
+        let stop = if index == 0 { &stop_api } else { &stop_others };
+        servers.spawn(serve::serve(listener, endpoint.router, stop.clone()));
+    }
+    let stop_services = Shutdown::new();
+    let signalled = stop_services.clone();
+    let signals = tokio::spawn(async move {
+        match shutdown::stop_signal().await {
+            Ok(signal) => tracing::info!(signal, "draining"),
+            Err(error) => tracing::error!(%error, "no signal handlers; stopping"),
+        }
+        stop_api.trigger();
+        signalled.trigger();
+    });
+    let result = system.run(stop_services).await;
+    signals.abort();
+    stop_others.trigger();
+    let answered = async { while servers.join_next().await.is_some() {} };
+    if tokio::time::timeout(LAST_ANSWERS, answered).await.is_err() {
+        tracing::debug!("connections that stayed open were cut off");
+    }
+    match result {
+        Ok(()) => {
+            tracing::info!("stopped");
+            Ok(0)
+        }
+        Err(error) => Err(Failure::new(exit::SOFTWARE, error)),
+    }
+}
