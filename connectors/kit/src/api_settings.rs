@@ -85,7 +85,7 @@ impl ApiAccess {
         let accounts = spec.accounts.keys().map(|name| {
             let given = settings.accounts.get(name.as_str()).cloned().unwrap_or_default();
             let account = if simulated {
-                let id = given.id.unwrap_or_else(|| name.as_str().to_owned());
+                let id = given.id.unwrap_or_else(|| simulated_id(name));
                 ApiAccount { id, token: simulator.secret.clone() }
             } else {
                 complete(&format!("{key}.accounts.{name}"), given)?
@@ -105,6 +105,15 @@ impl ApiAccess {
     pub fn account_with_id(&self, id: &str) -> Option<&AccountName> {
         self.accounts.iter().find(|(_, account)| account.id == id).map(|(name, _)| name)
     }
+}
+
+/// Platforms number their accounts, and so does their stand-in: 15 digits, the same for the same
+/// name (FNV-1a).
+fn simulated_id(name: &AccountName) -> String {
+    let hash = name.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("1{:014}", hash % 100_000_000_000_000)
 }
 
 fn refuse_unknown_accounts(
@@ -168,7 +177,9 @@ mod tests {
         let access = read(json!({"base_url": REAL, "version": "v1"})).unwrap();
         assert!(access.simulated);
         assert_eq!(access.base_url, "http://sim/p/v1");
-        assert_eq!(access.account_with_id("b").map(AccountName::as_str), Some("b"));
+        let ids: Vec<&str> = access.accounts.values().map(|account| account.id.as_str()).collect();
+        assert!(ids.iter().all(|id| id.len() == 15 && id.bytes().all(|b| b.is_ascii_digit())));
+        assert_ne!(ids[0], ids[1]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::test_code::is_test_path;
 pub fn check(source: &Source<'_>) -> Vec<Finding> {
     let mut findings = ignored_tests(source);
     findings.extend(unfinished(source));
-    findings.extend(unbounded(source));
+    findings.extend(boundless_queues(source));
     findings.extend(sleeps(source));
     findings.extend(selects(source));
     findings
@@ -76,7 +76,7 @@ fn unfinished(source: &Source<'_>) -> Vec<Finding> {
     findings
 }
 
-fn unbounded(source: &Source<'_>) -> Vec<Finding> {
+fn boundless_queues(source: &Source<'_>) -> Vec<Finding> {
     let is_call = |at: usize, word: &str| {
         let rest = source.code[at + word.len()..].trim_start();
         rest.starts_with('(') || rest.starts_with("::<")

@@ -116,7 +116,10 @@ pub fn check(manifest: &Manifest<'_>) -> Vec<Finding> {
 mod tests {
     use super::*;
 
-    const HEAD: &str = "[package]\nname = 'a'\nedition.workspace = true\nlicense.workspace = true\n[lints]\nworkspace = true\n";
+    const HEAD: &str = concat!(
+        "[package]\nname = 'a'\nedition.workspace = true\nlicense.workspace = true\n",
+        "[lints]\nworkspace = true\n",
+    );
 
     fn lines(text: &str) -> Vec<usize> {
         let manifest = Manifest::parse("a/Cargo.toml", text).unwrap().unwrap();

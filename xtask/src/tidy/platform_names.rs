@@ -23,6 +23,16 @@ pub const EXCEPTIONS: &[Exception] = &[
         text: "for example whatsapp:+5511999990000",
         reason: "an error says what a right value looks like",
     },
+    Exception {
+        path: "chat4all/src/cli.rs",
+        text: "send whatsapp:+5511999990000",
+        reason: "the help shows a command that works as it is",
+    },
+    Exception {
+        path: "chat4all/src/start_lines.rs",
+        text: "send whatsapp:+5511999990000",
+        reason: "the first thing that a newcomer copies must work as it is",
+    },
 ];
 
 /// The platforms that have a connector.
