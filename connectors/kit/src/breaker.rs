@@ -41,8 +41,6 @@ pub struct Breaker {
     era: u64,
     /// The most calls at once while ramping up after a close.
     ramp: Option<usize>,
-    /// Whether the last change came from a half-open breaker.
-    was_half_open: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,13 +96,7 @@ impl Breaker {
             state: State::Closed,
             era: 0,
             ramp: None,
-            was_half_open: false,
         }
-    }
-
-    /// Whether the last change of state came from a half-open breaker.
-    pub fn was_half_open(&self) -> bool {
-        self.was_half_open
     }
 
     /// Whether calls go through without a limit of the breaker's.
@@ -113,7 +105,6 @@ impl Breaker {
     }
 
     fn change(&mut self, to: State) {
-        self.was_half_open = matches!(self.state, State::HalfOpen { .. });
         self.state = to;
         self.era += 1;
     }

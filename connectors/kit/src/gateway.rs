@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chat4all_contracts::{AccountName, Message};
 use chat4all_process::backoff::Backoff;
-use chat4all_process::metric::Metric;
+use chat4all_process::metric::{Contribution, Metric};
 use chat4all_process::{Clock, Random};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
@@ -115,6 +115,25 @@ pub struct GatewayState {
     in_flight: usize,
     /// The earliest wake-up under way.
     wake_at: Option<Instant>,
+    levels: Levels,
+}
+
+/// The account's part of the platform's gauges.
+struct Levels {
+    parked: Contribution,
+    in_flight: Contribution,
+    breakers_open: Contribution,
+}
+
+impl Levels {
+    fn new(service: &'static str, platform: &str) -> Self {
+        let level = |metric| Contribution::new(metric, service, &[platform]);
+        Self {
+            parked: level(Metric::DeliveriesParked),
+            in_flight: level(Metric::DeliveriesInFlight),
+            breakers_open: level(Metric::BreakersOpen),
+        }
+    }
 }
 
 impl Actor for Gateway {
@@ -135,6 +154,7 @@ impl Actor for Gateway {
             parked: VecDeque::new(),
             in_flight: 0,
             wake_at: None,
+            levels: Levels::new(args.service, &args.platform),
             args,
         })
     }
@@ -154,17 +174,6 @@ impl Actor for Gateway {
             }
         }
         state.start_what_can(&myself);
-        Ok(())
-    }
-
-    async fn post_stop(
-        &self,
-        _: ActorRef<GatewayMsg>,
-        state: &mut GatewayState,
-    ) -> Result<(), ActorProcessingErr> {
-        if !state.breaker.is_closed() {
-            state.report_breaker(-1.0);
-        }
         Ok(())
     }
 }
@@ -194,21 +203,12 @@ impl GatewayState {
         self.report(transition);
     }
 
-    fn report(&self, transition: Option<Transition>) {
+    fn report(&mut self, transition: Option<Transition>) {
         let Some(transition) = transition else { return };
         let GatewayArgs { service, platform, account, .. } = &self.args;
         Metric::BreakerTransitions.count(service, &[platform, transition.word()]);
         tracing::info!(%account, to = transition.word(), "the circuit breaker changed");
-        match transition {
-            // From closed, or from half-open: only the first counts as one more.
-            Transition::Opened if !self.breaker.was_half_open() => self.report_breaker(1.0),
-            Transition::Closed => self.report_breaker(-1.0),
-            Transition::Opened | Transition::HalfOpened => {}
-        }
-    }
-
-    fn report_breaker(&self, by: f64) {
-        Metric::BreakersOpen.shift(self.args.service, &[&self.args.platform], by);
+        self.levels.breakers_open.set(usize::from(!self.breaker.is_closed()));
     }
 
     /// Parked messages whose life ended, or whose partition goes away, must not wait for the
@@ -251,9 +251,8 @@ impl GatewayState {
                 }
             }
         }
-        let GatewayArgs { service, platform, .. } = &self.args;
-        Metric::DeliveriesParked.set(service, &[platform], self.parked.len() as f64);
-        Metric::DeliveriesInFlight.set(service, &[platform], self.in_flight as f64);
+        self.levels.parked.set(self.parked.len());
+        self.levels.in_flight.set(self.in_flight);
     }
 
     /// A permit, or when to ask again; `Err(None)` = after the next outcome.

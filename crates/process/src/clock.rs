@@ -4,6 +4,8 @@
 //! time of day needs a source: the system's, or, in simulation, a chosen start plus tokio's elapsed
 //! time.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use chat4all_contracts::EpochMs;
 use tokio::time::Instant;
 
@@ -14,7 +16,14 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     System,
-    Simulated { start: EpochMs, started: Instant },
+    Simulated(Arc<Mutex<Hands>>),
+}
+
+/// What a simulated clock showed at one moment.
+#[derive(Clone, Copy, Debug)]
+struct Hands {
+    shown: EpochMs,
+    at: Instant,
 }
 
 impl Clock {
@@ -25,14 +34,26 @@ impl Clock {
 
     /// A clock that shows `start` now and runs with tokio's (paused) clock.
     pub fn simulated(start: EpochMs) -> Self {
-        Self(Source::Simulated { start, started: Instant::now() })
+        Self(Source::Simulated(Arc::new(Mutex::new(Hands { shown: start, at: Instant::now() }))))
+    }
+
+    /// Sets a simulated clock: at the beginning of a new runtime, whose paused clock begins anew,
+    /// or to make it jump. The system's clock stays as it is.
+    pub fn set(&self, shown: EpochMs) {
+        if let Source::Simulated(hands) = &self.0 {
+            let mut hands = hands.lock().unwrap_or_else(PoisonError::into_inner);
+            *hands = Hands { shown, at: Instant::now() };
+        }
     }
 
     /// The time of day.
     pub fn now(&self) -> EpochMs {
         match &self.0 {
             Source::System => system_now(),
-            Source::Simulated { start, started } => start.plus(started.elapsed()),
+            Source::Simulated(hands) => {
+                let Hands { shown, at } = *hands.lock().unwrap_or_else(PoisonError::into_inner);
+                shown.plus(at.elapsed())
+            }
         }
     }
 }
@@ -57,5 +78,7 @@ mod tests {
         let clock = Clock::simulated(EpochMs::saturating(1_000));
         tokio::time::advance(Duration::from_millis(250)).await;
         assert_eq!(clock.now(), EpochMs::saturating(1_250));
+        clock.clone().set(EpochMs::saturating(5_000));
+        assert_eq!(clock.now(), EpochMs::saturating(5_000));
     }
 }

@@ -135,6 +135,40 @@ impl Metric {
     }
 }
 
+/// One of several contributions to a gauge (an account's to its platform's). What it added is
+/// taken back when it is dropped, however its owner ended.
+#[derive(Debug)]
+pub struct Contribution {
+    metric: Metric,
+    service: &'static str,
+    values: Vec<String>,
+    added: f64,
+}
+
+impl Contribution {
+    /// Adds nothing yet.
+    pub fn new(metric: Metric, service: &'static str, values: &[&str]) -> Self {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        Self { metric, service, values, added: 0.0 }
+    }
+
+    /// Makes this contribution `value`.
+    pub fn set(&mut self, value: usize) {
+        let value = value as f64;
+        if value != self.added {
+            let values: Vec<&str> = self.values.iter().map(String::as_str).collect();
+            self.metric.shift(self.service, &values, value - self.added);
+            self.added = value;
+        }
+    }
+}
+
+impl Drop for Contribution {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
