@@ -30,6 +30,7 @@ pub struct Coverage {
     breaker_opened: u64,
     retries: u64,
     in_doubt: u64,
+    throttled: u64,
     redeliveries: u64,
     duplicates_skipped: u64,
     early_receipts: u64,
@@ -44,6 +45,7 @@ impl Coverage {
         self.breaker_opened += other.breaker_opened;
         self.retries += other.retries;
         self.in_doubt += other.in_doubt;
+        self.throttled += other.throttled;
         self.redeliveries += other.redeliveries;
         self.duplicates_skipped += other.duplicates_skipped;
         self.early_receipts += other.early_receipts;
@@ -52,9 +54,17 @@ impl Coverage {
 
     /// Whether everything occurred that must.
     pub fn is_complete(&self) -> bool {
-        [self.breaker_opened, self.retries, self.in_doubt, self.redeliveries, self.early_receipts]
-            .iter()
-            .all(|count| *count > 0)
+        let must_occur = [
+            self.breaker_opened,
+            self.retries,
+            self.in_doubt,
+            self.throttled,
+            self.redeliveries,
+            self.duplicates_skipped,
+            self.early_receipts,
+            self.failed,
+        ];
+        must_occur.iter().all(|count| *count > 0)
     }
 }
 
@@ -63,13 +73,14 @@ impl fmt::Display for Coverage {
         write!(
             f,
             "{} seeds, {} messages, {} calls: breaker opened {}, retries {}, in doubt {}, \
-             redeliveries {}, duplicates skipped {}, early receipts {}, failed {}",
+             throttled {}, redeliveries {}, duplicates skipped {}, early receipts {}, failed {}",
             self.seeds,
             self.messages,
             self.calls,
             self.breaker_opened,
             self.retries,
             self.in_doubt,
+            self.throttled,
             self.redeliveries,
             self.duplicates_skipped,
             self.early_receipts,
@@ -136,9 +147,8 @@ impl World {
 fn coverage(history: &History, metrics: &Metrics) -> Coverage {
     let outbound = |record: &&Record| record.topic.ends_with("-outbound");
     let appended = history.records.iter().filter(outbound).count() as u64;
-    let consumed = metrics.sum("chat4all_records_consumed_total", "topic", |topic| {
-        topic.ends_with("-outbound")
-    });
+    let consumed = metrics
+        .sum("chat4all_records_consumed_total", "topic", |topic| topic.ends_with("-outbound"));
     let is = |expected: &'static str| move |value: &str| value == expected;
     Coverage {
         seeds: 1,
@@ -147,6 +157,7 @@ fn coverage(history: &History, metrics: &Metrics) -> Coverage {
         breaker_opened: metrics.sum("chat4all_breaker_transitions_total", "to", is("open")),
         retries: metrics.sum("chat4all_retries_total", "platform", |_| true),
         in_doubt: metrics.sum("chat4all_deliveries_total", "outcome", is("in_doubt")),
+        throttled: metrics.sum("chat4all_deliveries_total", "outcome", is("throttled")),
         redeliveries: consumed.saturating_sub(appended),
         duplicates_skipped: metrics.sum("chat4all_duplicates_skipped_total", "platform", |_| true),
         early_receipts: early_receipts(history),

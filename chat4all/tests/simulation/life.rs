@@ -88,7 +88,7 @@ impl Life {
 
     /// Lives; the number of calls that its end may make the next life repeat.
     pub async fn live(mut self, world: &World, end: End, metrics: &Metrics) -> u64 {
-        self.plan_outage();
+        self.plan_trouble();
         match end {
             End::PowerCut(after) => {
                 // sleep: the power cut comes at a time of its own
@@ -109,11 +109,26 @@ impl Life {
         }
     }
 
-    /// In half of the lives one platform fails long enough to open a breaker.
-    fn plan_outage(&self) {
-        if self.random.chance(1, 2) {
-            let times = self.random.between(8, 30);
-            self.simulator.add_fault(Fault::new(FaultKind::Down).times(times)).unwrap();
+    /// Some lives have an outage long enough to open a breaker, some a throttled account, some
+    /// receivers who cannot be reached.
+    fn plan_trouble(&self) {
+        let vendor = |code, retry_after_s| FaultKind::Error {
+            code,
+            subcode: None,
+            http_status: None,
+            retry_after_s,
+        };
+        let whatsapp = |kind, times| Fault::new(kind).platform("whatsapp").times(times);
+        let trouble = [
+            (2, Fault::new(FaultKind::Down).times(self.random.between(8, 30))),
+            (3, whatsapp(vendor(131_026, None), 2)),
+            (3, whatsapp(vendor(130_429, Some(2)), 1)),
+            (3, whatsapp(vendor(131_056, None), 1)),
+        ];
+        for (one_in, fault) in trouble {
+            if self.random.chance(1, one_in) {
+                self.simulator.add_fault(fault).unwrap();
+            }
         }
     }
 
@@ -151,7 +166,8 @@ async fn watch(world: &World, ranks: &mut BTreeMap<MessageId, Rank>) -> usize {
             let rank = message.state.rank();
             let before = ranks.insert(id, rank).unwrap_or(Rank::Accepted);
             assert!(rank >= before, "a status went back: {before:?} -> {rank:?}");
-            let is_final = matches!(rank.status(), Status::Delivered | Status::Read | Status::Failed);
+            let is_final =
+                matches!(rank.status(), Status::Delivered | Status::Read | Status::Failed);
             open += usize::from(!is_final);
         }
     }

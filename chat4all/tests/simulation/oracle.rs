@@ -44,18 +44,23 @@ pub fn check(world: &World, history: &History, metrics: &Metrics) {
             let context = format!("seed {seed}: {id} is {status} ({reason:?})");
             match status {
                 // I1: what is shown as delivered was taken by the platform.
-                Status::Delivered | Status::Read => assert!(arrived.contains(id.as_str()), "{context}, and never arrived"),
+                Status::Delivered | Status::Read => {
+                    assert!(arrived.contains(id.as_str()), "{context}, and never arrived")
+                }
                 Status::Failed if reason == Some(Reason::InDoubt) => {}
                 Status::Failed => assert!(!arrived.contains(id.as_str()), "{context}, and arrived"),
                 _ => panic!("{context}"),
             }
         }
         // I2: the platform took the messages of a conversation in the order of the 202s.
-        let expected: Vec<&str> =
-            known.accepted.iter().map(MessageId::as_str).filter(|id| arrived.contains(id)).collect();
-        let order = in_order
-            .values()
-            .find(|order| order.iter().any(|id| expected.contains(&id.as_str())));
+        let expected: Vec<&str> = known
+            .accepted
+            .iter()
+            .map(MessageId::as_str)
+            .filter(|id| arrived.contains(id))
+            .collect();
+        let order =
+            in_order.values().find(|order| order.iter().any(|id| expected.contains(&id.as_str())));
         let order: Vec<&str> = order.into_iter().flatten().map(String::as_str).collect();
         assert_eq!(order, expected, "seed {seed}: {} overtaken", known.name);
     }

@@ -45,7 +45,8 @@ impl World {
         let metrics = Metrics::new(recorder.snapshotter());
         metrics::with_local_recorder(&recorder, || {
             let mut world = Self::new(seed);
-            let cut = world.random.duration_between(Duration::from_millis(800), Duration::from_secs(5));
+            let cut =
+                world.random.duration_between(Duration::from_millis(800), Duration::from_secs(5));
             world.live(End::PowerCut(cut), &metrics);
             world.live(End::Settled, &metrics);
             let history = world.history(&metrics);

@@ -289,39 +289,54 @@ impl GatewayState {
     fn start(&mut self, job: Box<Job>, permit: Permit, myself: &ActorRef<GatewayMsg>) {
         self.in_flight += 1;
         let probe = !self.breaker.is_closed();
-        let mut call = CallUnderWay { gateway: myself.clone(), permit: Some(permit) };
-        let caller = self.args.caller.clone();
-        let account = self.args.account.clone();
+        let (caller, account) = (self.args.caller.clone(), self.args.account.clone());
         let (service, platform) = (self.args.service, self.args.platform.clone());
         let tasks = job.tasks.clone();
+        let gateway = myself.clone();
+        let call = CallUnderWay { gateway, permit: Some(permit), job: Some(job), probe };
         tasks.spawn(async move {
+            let Some(message) = call.message() else { return };
             let started = Instant::now();
-            let outcome = caller.call(&account, &job.message).await;
+            let outcome = caller.call(&account, &message).await;
             Metric::DeliverySeconds.observe(service, &[&platform], started.elapsed());
             Metric::Deliveries.count(service, &[&platform, outcome.word()]);
-            call.ended(Verdict::from(&outcome));
-            job.answer(CallResult::Outcome { outcome, probe });
+            call.ended(outcome);
         });
     }
 }
 
-/// Gives the permit back when the call ends, however it ends.
+/// Gives the permit back and answers the worker when the call ends, however it ends.
 struct CallUnderWay {
     gateway: ActorRef<GatewayMsg>,
     permit: Option<Permit>,
+    job: Option<Box<Job>>,
+    probe: bool,
 }
 
 impl CallUnderWay {
-    fn ended(&mut self, verdict: Verdict) {
+    fn message(&self) -> Option<Arc<Message>> {
+        self.job.as_ref().map(|job| job.message.clone())
+    }
+
+    fn ended(mut self, outcome: Outcome) {
+        self.report(Verdict::from(&outcome), outcome);
+    }
+
+    fn report(&mut self, verdict: Verdict, outcome: Outcome) {
         if let Some(permit) = self.permit.take() {
             // A gateway that is gone has been replaced by one that counts from zero.
             let _gone = self.gateway.send_message(GatewayMsg::Finished(permit, verdict));
+        }
+        if let Some(job) = self.job.take() {
+            job.answer(CallResult::Outcome { outcome, probe: self.probe });
         }
     }
 }
 
 impl Drop for CallUnderWay {
+    /// Reaped (then nobody listens any more), or ended by a panic below the platform's code.
     fn drop(&mut self) {
-        self.ended(Verdict::Abandoned);
+        let outcome = Outcome::InDoubt { detail: "the call was cut off by us".to_owned() };
+        self.report(Verdict::Abandoned, outcome);
     }
 }

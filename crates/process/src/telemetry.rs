@@ -22,7 +22,8 @@ pub fn start_logging() {
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(false)
-            .try_init().is_err()
+            .try_init()
+            .is_err()
     };
 }
 
