@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::Failure;
 use crate::cli::SendArgs;
 use crate::client::{ApiClient, message_path};
-use crate::show::status_line;
+use crate::show::{reason_of, status_line};
 
 /// How often the API is asked while following.
 const POLL: Duration = Duration::from_millis(100);
@@ -47,20 +47,27 @@ pub(crate) async fn send(args: &SendArgs) -> Result<u8, Failure> {
 /// Prints every status as it comes, until no other can follow or the time is over.
 async fn follow(client: &ApiClient, id: &str, timeout: Duration) -> Result<u8, Failure> {
     let deadline = Instant::now() + timeout;
-    let mut shown = 0;
+    // A receipt can come before our own SENT, so the list also grows in its middle.
+    let mut shown = Vec::new();
     loop {
         let message = client.call(Method::GET, &message_path(id), None, None).await?;
         let statuses = message["statuses"].as_array().cloned().unwrap_or_default();
-        for status in statuses.iter().skip(shown) {
+        for status in statuses {
+            if shown.contains(&status) {
+                continue;
+            }
             if client.wants_json() {
                 let mut line = status.clone();
                 line["message_id"] = json!(id);
+                if let Some(reason) = reason_of(&status, &message) {
+                    line["reason"] = json!(reason);
+                }
                 client.print(&line.to_string());
             } else {
-                client.print(&status_line(status, &message));
+                client.print(&status_line(&status, &message));
             }
+            shown.push(status);
         }
-        shown = shown.max(statuses.len());
         let status = message["status"].as_str().unwrap_or_default();
         match status {
             "READ" => return Ok(0),

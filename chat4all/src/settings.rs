@@ -1,6 +1,7 @@
 //! The whole configuration, as one file and the environment give it. docs/configuration.md is
 //! checked against it.
 
+// Never iterated here: the environment comes as the standard library's map.
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -31,9 +31,12 @@ pub(crate) async fn show(args: &ShowArgs) -> Result<u8, Failure> {
 /// One status with its time, and the reason if it is a failure.
 pub(crate) fn status_line(status: &Value, message: &Value) -> String {
     let text = |name: &str| status[name].as_str().unwrap_or("-").to_owned();
-    let reason = match (status["status"].as_str(), message["reason"].as_str()) {
-        (Some("FAILED" | "UNKNOWN"), Some(reason)) => format!("  {reason}"),
-        _ => String::new(),
-    };
-    format!("{:<10} {}{reason}", text("status"), text("at"))
+    let reason = reason_of(status, message).map(|reason| format!("  {reason}"));
+    format!("{:<10} {}{}", text("status"), text("at"), reason.unwrap_or_default())
+}
+
+/// Why, if the status is one that has a reason.
+pub(crate) fn reason_of<'a>(status: &Value, message: &'a Value) -> Option<&'a str> {
+    let has_one = matches!(status["status"].as_str(), Some("FAILED" | "UNKNOWN"));
+    message["reason"].as_str().filter(|_| has_one)
 }

@@ -1,6 +1,7 @@
 //! What a run left behind, to be compared and judged: every record of every topic, the simulator's
 //! ledger, the counted branches.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -183,16 +184,19 @@ fn early_receipts(history: &History) -> u64 {
     early.len() as u64
 }
 
+/// A metric's name and labels.
+type Series = (String, Vec<(String, String)>);
+
 /// The metrics of a run, as the code itself counted. A snapshot takes the counters away, so sums
 /// are kept here.
 pub struct Metrics {
     snapshotter: Snapshotter,
-    sums: std::cell::RefCell<BTreeMap<(String, Vec<(String, String)>), f64>>,
+    sums: RefCell<BTreeMap<Series, f64>>,
 }
 
 impl Metrics {
     pub fn new(snapshotter: Snapshotter) -> Self {
-        Self { snapshotter, sums: std::cell::RefCell::default() }
+        Self { snapshotter, sums: RefCell::default() }
     }
 
     fn refresh(&self) {

@@ -7,6 +7,8 @@
 //! A failing seed is printed. To replay it:
 //! `CHAT4ALL_SIM_SEED=7 cargo test -p chat4all --test simulation`
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
+
 mod client;
 mod history;
 mod life;

@@ -68,6 +68,9 @@ impl ApiAccess {
         let settings: ApiSettings = config::section(&key, api)?;
         refuse_unknown_accounts(platform, spec, &settings, &key)?;
         let simulated = settings.accounts.values().all(|account| account.access_token.is_none());
+        if simulated {
+            refuse_secrets_without_token(spec, &settings, &key)?;
+        }
         let host = if simulated {
             format!("{}/{platform}", simulator.url.trim_end_matches('/'))
         } else {
@@ -129,6 +132,23 @@ fn refuse_unknown_accounts(
             &format!("{key}.accounts.{name}"),
             "names an account that the platform does not have".to_owned(),
             &format!("add [platforms.{platform}.accounts.{name}] with its partition"),
+        )),
+    }
+}
+
+/// Whoever gives a secret means the real platform: the simulator must not stand in unnoticed.
+fn refuse_secrets_without_token(
+    spec: &PlatformSpec,
+    settings: &ApiSettings,
+    key: &str,
+) -> Result<(), ConfigError> {
+    let given = [("app_secret", &settings.app_secret), ("verify_token", &settings.verify_token)];
+    match given.iter().find(|(_, secret)| secret.is_some()) {
+        None => Ok(()),
+        Some((name, _)) => Err(ConfigError::missing(
+            &format!("{key}.accounts.{}.access_token", spec.default_account),
+            format!("is required, because {key}.{name} is given"),
+            "give every account its credentials, or remove all of them to simulate the platform",
         )),
     }
 }
@@ -206,5 +226,9 @@ mod tests {
         assert_eq!(half(unknown), "connectors.p.api.accounts.c");
         let both = json!({"accounts": {"a": account, "b": account}});
         assert_eq!(half(both), "connectors.p.api.app_secret");
+        for secret in ["app_secret", "verify_token"] {
+            let no_token = json!({"accounts": {}, secret: "s"});
+            assert_eq!(half(no_token), "connectors.p.api.accounts.a.access_token");
+        }
     }
 }

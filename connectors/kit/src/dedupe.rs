@@ -13,6 +13,7 @@ use chat4all_contracts::{Generation, Message, MessageId};
 #[derive(Debug)]
 pub struct DedupeWindow {
     capacity: usize,
+    /// Never iterated: its order would differ from run to run.
     known: HashSet<u64>,
     order: VecDeque<u64>,
 }
@@ -54,7 +55,8 @@ mod tests {
 
     fn message(id: &str, generation: u64) -> Message {
         let text = format!(
-            r#"{{"message_id":"{id}","conversation_id":"c","sender_id":"s","receiver_id":"p:r","content":"t","generation":{generation}}}"#
+            r#"{{"message_id":"{id}","conversation_id":"c","sender_id":"s",
+                "receiver_id":"p:r","content":"t","generation":{generation}}}"#
         );
         Message::parse(text.as_bytes(), EpochMs::saturating(0)).unwrap()
     }

@@ -132,7 +132,8 @@ mod tests {
 
     async fn outcome(content: &str, answer: Result<(), CallError>) -> Outcome {
         let text = format!(
-            r#"{{"message_id":"m","conversation_id":"c","sender_id":"s","receiver_id":"p:r","content":"{content}"}}"#
+            r#"{{"message_id":"m","conversation_id":"c","sender_id":"s","receiver_id":"p:r",
+                "content":"{content}"}}"#
         );
         let message = Message::parse(text.as_bytes(), EpochMs::saturating(0)).unwrap();
         let platform = Arc::new(Panics(PlatformName::new("p").unwrap()));

@@ -249,7 +249,8 @@ impl WorkerState {
                         &record.value,
                         &why,
                     );
-                    tracing::warn!(partition = %self.at, offset = record.offset, %why, "unreadable: to the dead letters");
+                    let (partition, offset) = (&self.at, record.offset);
+                    tracing::warn!(%partition, offset, %why, "unreadable: to the dead letters");
                     self.bury(&record, &letter, myself);
                 }
             }

@@ -129,14 +129,16 @@ mod tests {
 
     fn word(status: u16, code: i64) -> &'static str {
         let body = format!(
-            r#"{{"error":{{"message":"m","type":"OAuthException","code":{code},"error_data":{{"messaging_product":"whatsapp","details":"d"}},"fbtrace_id":"A"}}}}"#
+            r#"{{"error":{{"message":"m","type":"OAuthException","code":{code},
+                "error_data":{{"messaging_product":"whatsapp","details":"d"}},"fbtrace_id":"A"}}}}"#
         );
         answer(&response(status, &body)).word()
     }
 
     #[test]
     fn an_accepted_message_has_the_platforms_id() {
-        let body = r#"{"messaging_product":"whatsapp","contacts":[{"input":"+55","wa_id":"55"}],"messages":[{"id":"wamid.HB","message_status":"accepted"}]}"#;
+        let body = r#"{"messaging_product":"whatsapp","contacts":[{"input":"+55","wa_id":"55"}],
+            "messages":[{"id":"wamid.HB","message_status":"accepted"}]}"#;
         let Outcome::Accepted { external_id } = answer(&response(200, body)) else {
             panic!("not accepted");
         };

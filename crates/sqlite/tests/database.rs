@@ -1,3 +1,7 @@
+//! What every user of a database here relies on.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
+
 use chat4all_sqlite::{Database, DbError, Options};
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS items (id INTEGER PRIMARY KEY, text TEXT)";

@@ -85,10 +85,10 @@ impl HttpPort for Connector {
             self.hooks.lock().unwrap().push(Hook { at_ms, url, signature, raw, body });
             let status = self.answers.lock().unwrap().pop().unwrap_or(200);
             if is_deaf || status == 0 {
-                tokio::time::sleep(timeout).await;
+                tokio::time::sleep(timeout).await; // sleep: simulated time
                 return Err(CallError::InDoubt("timeout"));
             }
-            tokio::time::sleep(Duration::from_millis(3)).await;
+            tokio::time::sleep(Duration::from_millis(3)).await; // sleep: simulated time
             let mut response = Response::new(Bytes::new());
             *response.status_mut() = StatusCode::from_u16(status).unwrap();
             Ok(response)
@@ -176,7 +176,7 @@ impl World {
 
     /// Lets virtual time pass.
     pub async fn wait_ms(&self, ms: u64) {
-        tokio::time::sleep(Duration::from_millis(ms)).await;
+        tokio::time::sleep(Duration::from_millis(ms)).await; // sleep: simulated time
     }
 }
 

@@ -15,14 +15,23 @@ fn json(event: &impl serde::Serialize) -> String {
 
 #[test]
 fn a_message_has_its_golden_bytes() {
-    let golden = r#"{"message_id":"m-1","conversation_id":"c-1","sender_id":"shop","receiver_id":"whatsapp:+5511999990000","content":"Olá","file_id":"f-1","account":"main","accepted_at":1700000000000,"expires_at":1700003600000,"generation":2}"#;
+    let golden = concat!(
+        r#"{"message_id":"m-1","conversation_id":"c-1","sender_id":"shop","#,
+        r#""receiver_id":"whatsapp:+5511999990000","content":"Olá","file_id":"f-1","#,
+        r#""account":"main","accepted_at":1700000000000,"expires_at":1700003600000,"#,
+        r#""generation":2}"#,
+    );
     let message = Message::parse(golden.as_bytes(), at(1)).unwrap();
     assert_eq!(json(&message), golden);
 }
 
 #[test]
 fn a_minimal_message_is_read_like_a_full_one() {
-    let minimal = r#"{"message_id":"m-1","conversation_id":"c-1","sender_id":"shop","receiver_id":"whatsapp:+5511999990000","content":"Olá","file_id":null,"of_a_later_release":{"a":[1]}}"#;
+    let minimal = concat!(
+        r#"{"message_id":"m-1","conversation_id":"c-1","sender_id":"shop","#,
+        r#""receiver_id":"whatsapp:+5511999990000","content":"Olá","file_id":null,"#,
+        r#""of_a_later_release":{"a":[1]}}"#,
+    );
     let message = Message::parse(minimal.as_bytes(), at(1_700_000_000_000)).unwrap();
     assert_eq!(message.accepted_at, at(1_700_000_000_000));
     assert_eq!(message.expires_at, at(1_700_086_400_000));
@@ -48,7 +57,12 @@ fn parse(text: &str) -> serde_json::Map<String, serde_json::Value> {
 
 #[test]
 fn a_status_update_has_its_golden_bytes() {
-    let golden = r#"{"message_id":"m-1","status":"FAILED","timestamp":1700000000500,"conversation_id":"c-1","accepted_at":1700000000000,"generation":1,"platform":"whatsapp","account":"main","external_id":"wamid.X","reason":"refused","attempt":3,"possible_duplicate":true}"#;
+    let golden = concat!(
+        r#"{"message_id":"m-1","status":"FAILED","timestamp":1700000000500,"#,
+        r#""conversation_id":"c-1","accepted_at":1700000000000,"generation":1,"#,
+        r#""platform":"whatsapp","account":"main","external_id":"wamid.X","reason":"refused","#,
+        r#""attempt":3,"possible_duplicate":true}"#,
+    );
     let update = StatusUpdate::parse(golden.as_bytes()).unwrap();
     assert_eq!(json(&update), golden);
     assert_eq!(update.reason, Some(Reason::Refused));
@@ -77,7 +91,10 @@ fn a_minimal_status_update_is_read() {
 
 #[test]
 fn a_receipt_has_its_golden_bytes() {
-    let golden = r#"{"platform":"instagram","account":"page","external_id":"mid.1","status":"READ","timestamp":1700000000500}"#;
+    let golden = concat!(
+        r#"{"platform":"instagram","account":"page","external_id":"mid.1","status":"READ","#,
+        r#""timestamp":1700000000500}"#,
+    );
     assert_eq!(json(&Receipt::parse(golden.as_bytes()).unwrap()), golden);
     let accepted = golden.replace("READ", "ACCEPTED");
     assert_eq!(Receipt::parse(accepted.as_bytes()).unwrap_err().field, "status");
@@ -85,7 +102,10 @@ fn a_receipt_has_its_golden_bytes() {
 
 #[test]
 fn an_inbound_message_has_its_golden_bytes() {
-    let golden = r#"{"platform":"instagram","account":"page","peer":"1789","external_id":"mid.1","timestamp":1700000000500,"content":"hi"}"#;
+    let golden = concat!(
+        r#"{"platform":"instagram","account":"page","peer":"1789","external_id":"mid.1","#,
+        r#""timestamp":1700000000500,"content":"hi"}"#,
+    );
     let inbound = Inbound::parse(golden.as_bytes()).unwrap();
     assert_eq!(json(&inbound), golden);
     assert_eq!(inbound.key(), "instagram:page:1789");
@@ -93,7 +113,10 @@ fn an_inbound_message_has_its_golden_bytes() {
 
 #[test]
 fn a_dead_letter_keeps_the_raw_bytes() {
-    let golden = r#"{"topic":"messages","partition":3,"offset":42,"reason":"unreadable","detail":"content is required","raw":"/wD+","generation":0}"#;
+    let golden = concat!(
+        r#"{"topic":"messages","partition":3,"offset":42,"reason":"unreadable","#,
+        r#""detail":"content is required","raw":"/wD+","generation":0}"#,
+    );
     let letter = DeadLetter::parse(golden.as_bytes()).unwrap();
     assert_eq!(letter.raw, [0xff, 0x00, 0xfe]);
     assert_eq!(json(&letter), golden);
@@ -102,7 +125,10 @@ fn a_dead_letter_keeps_the_raw_bytes() {
 
 #[test]
 fn neither_debug_output_nor_errors_show_content_or_numbers() {
-    let full = r#"{"message_id":"m","conversation_id":"secret-c","sender_id":"secret-s","receiver_id":"whatsapp:+5511secret","content":"secret-t","file_id":7}"#;
+    let full = concat!(
+        r#"{"message_id":"m","conversation_id":"secret-c","sender_id":"secret-s","#,
+        r#""receiver_id":"whatsapp:+5511secret","content":"secret-t","file_id":7}"#,
+    );
     let error = format!("{:?}", Message::parse(full.as_bytes(), at(0)).unwrap_err());
     assert!(!error.contains("secret") && error.contains("file_id"), "{error}");
     let good = full.replace(",\"file_id\":7", "");

@@ -63,7 +63,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn headers_come_back(headers in prop::collection::vec((".{0,20}", prop::collection::vec(any::<u8>(), 0..300)), 0..5)) {
+        fn headers_come_back(
+            headers in prop::collection::vec(
+                (".{0,20}", prop::collection::vec(any::<u8>(), 0..300)),
+                0..5,
+            ),
+        ) {
             let headers: Vec<Header> =
                 headers.into_iter().map(|(name, value)| (name, Bytes::from(value))).collect();
             prop_assert_eq!(decode(&encode(&headers)), Some(headers));
