@@ -16,6 +16,7 @@ use chat4all_eventlog::group_loop::{self, GroupLoopOptions};
 use chat4all_eventlog::{
     Admission, EventLog, LogError, Patience, ProducerOptions, Subscription, Topology,
 };
+use chat4all_process::metric::Metric;
 use chat4all_process::probe::Probes;
 use chat4all_process::{Clock, Random, Shutdown};
 
@@ -75,6 +76,10 @@ impl RouterService {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), LogError> {
         let Self { deps, settings } = self;
         let drain_deadline = settings.drain_deadline_ms.ms();
+        for platform in deps.platforms.0.keys() {
+            // The series exists from the start: a rate of nothing is no rate.
+            Metric::MessagesRouted.add(SERVICE, &[platform.as_str()], 0);
+        }
         let consumer = deps
             .log
             .subscribe(Subscription {

@@ -54,6 +54,8 @@ pub enum GatewayMsg {
     Finished(Permit, Verdict),
     /// Look again whether something can start.
     Wake,
+    /// A partition goes away: answer for what of it is parked.
+    Sweep,
 }
 
 /// What a call's end means for the account.
@@ -170,8 +172,12 @@ impl Actor for Gateway {
             GatewayMsg::Finished(permit, verdict) => state.finished(permit, verdict),
             GatewayMsg::Wake => {
                 state.wake_at = None;
-                state.drop_what_will_not_start();
+                // Behind an open breaker nobody gets to the front, where expiry is noticed.
+                if !state.breaker.is_closed() {
+                    state.drop_what_will_not_start();
+                }
             }
+            GatewayMsg::Sweep => state.drop_what_will_not_start(),
         }
         state.start_what_can(&myself);
         Ok(())

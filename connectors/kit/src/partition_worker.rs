@@ -196,7 +196,7 @@ impl Actor for PartitionWorker {
                 state.tasks.drain();
                 // Gateways answer for what they had parked.
                 for gateway in state.deps.directory.gateways() {
-                    let _gone = gateway.send_message(GatewayMsg::Wake);
+                    let _gone = gateway.send_message(GatewayMsg::Sweep);
                 }
             }
         }

@@ -110,6 +110,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every [`Outcome::word`].
+    pub const WORDS: [&str; 6] =
+        ["accepted", "retryable", "throttled", "permanent", "account", "in_doubt"];
+
     /// The word in metrics and logs.
     pub fn word(&self) -> &'static str {
         match self {
