@@ -45,6 +45,7 @@ impl TestLog {
         let topic = TopicSpec {
             name: "messages".to_owned(),
             partitions: super::PARTITIONS,
+            placement: chat4all_eventlog::Placement::ByKey,
             retention: Duration::from_secs(7 * 86_400),
         };
         inner.ensure_topics(vec![topic]).now_or_never().unwrap().unwrap();

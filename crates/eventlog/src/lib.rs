@@ -44,8 +44,20 @@ pub struct TopicSpec {
     pub name: String,
     /// How many partitions, at least 1.
     pub partitions: u32,
+    /// How records find their partition.
+    pub placement: Placement,
     /// How long a record is kept at least.
     pub retention: std::time::Duration,
+}
+
+/// How records find their partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// By their key: the count never changes, because keys would move and lose their order.
+    ByKey,
+    /// Configuration names each partition's use: the topic grows when another use is added, and
+    /// never shrinks.
+    Named,
 }
 
 /// The offsets that a partition holds: `start..end`.
@@ -81,8 +93,8 @@ pub enum LogError {
 
 /// The log.
 pub trait EventLog: Send + Sync + 'static {
-    /// Creates the topics that do not exist and checks those that do. A topic's partition count
-    /// never changes: keys would move and their order would be lost.
+    /// Creates the topics that do not exist and checks those that do. See [`Placement`] for what
+    /// may change.
     fn ensure_topics(&self, topics: Vec<TopicSpec>) -> BoxFuture<'_, Result<(), LogError>>;
 
     /// The partition count of a topic.

@@ -1,15 +1,16 @@
 //! What an existing topic must satisfy.
 
-use crate::{LogError, TopicSpec};
+use crate::{LogError, Placement, TopicSpec};
 
 /// Refuses a topic that exists (with `present` partitions) otherwise than it is asked for.
 pub(crate) fn check_topic(spec: &TopicSpec, present: Option<u32>) -> Result<(), LogError> {
     let mismatch = |rule: String| LogError::TopicMismatch { topic: spec.name.clone(), rule };
     match present {
         _ if spec.partitions == 0 => Err(mismatch("must have at least 1 partition".to_owned())),
+        _ if spec.placement == Placement::Named => Ok(()),
         Some(present) if present != spec.partitions => Err(mismatch(format!(
-            "has {present} partitions and must have {}; a topic's count never changes: set the \
-             configured count to {present}, or begin with an empty log",
+            "has {present} partitions and must have {}; its keys would move: set the configured \
+             count to {present}, or begin with an empty log",
             spec.partitions
         ))),
         _ => Ok(()),

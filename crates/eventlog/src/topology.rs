@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::consumer::TopicPartition;
 use crate::record::{Header, NewRecord, Record};
-use crate::{EventLog, LogError, TopicSpec};
+use crate::{EventLog, LogError, Placement, TopicSpec};
 
 /// The W3C Trace Context header, carried from record to record unchanged.
 pub const TRACE_HEADER: &str = "traceparent";
@@ -42,15 +42,14 @@ impl Topology {
         ];
         let outbound =
             platforms.0.iter().map(|(name, spec)| (topic::outbound(name), spec.partitions()));
-        let spec = |name, partitions| TopicSpec { name, partitions, retention: self.retention };
-        fixed
-            .into_iter()
-            .chain(outbound)
-            .flat_map(|(name, partitions)| {
-                let dead_letters = spec(topic::dead_letters(&name), partitions);
-                [spec(name, partitions), dead_letters]
-            })
-            .collect()
+        let with_dead_letters = |(name, partitions): (String, u32), placement| {
+            let names = [topic::dead_letters(&name), name];
+            let retention = self.retention;
+            names.map(|name| TopicSpec { name, partitions, placement, retention })
+        };
+        let fixed = fixed.into_iter().flat_map(|topic| with_dead_letters(topic, Placement::ByKey));
+        // An account added later gets a partition of its own.
+        fixed.chain(outbound.flat_map(|topic| with_dead_letters(topic, Placement::Named))).collect()
     }
 
     /// Creates or checks every topic.

@@ -12,8 +12,8 @@ use chat4all_contracts::EpochMs;
 use chat4all_eventlog::conformance::{Harness, Setup, Space, expire_at};
 use chat4all_eventlog::embedded::{EmbeddedLog, EmbeddedOptions};
 use chat4all_eventlog::{
-    Admission, EventLog, LogError, NewRecord, Patience, ProducerOptions, TopicPartition, TopicSpec,
-    append, eventlog_conformance,
+    Admission, EventLog, LogError, NewRecord, Patience, Placement, ProducerOptions, TopicPartition,
+    TopicSpec, append, eventlog_conformance,
 };
 use chat4all_process::Clock;
 use chat4all_sqlite::rusqlite::Connection;
@@ -66,7 +66,12 @@ async fn log_and_record(folder: &TempDir) -> (Arc<EmbeddedLog>, NewRecord) {
     let options = EmbeddedOptions { free_space_floor_bytes: 0, ..EmbeddedOptions::default() };
     let log = open(folder.path().join("log.db"), &options);
     let retention = Duration::from_secs(u64::MAX);
-    let topic = TopicSpec { name: "topic".to_owned(), partitions: 1, retention };
+    let topic = TopicSpec {
+        name: "topic".to_owned(),
+        partitions: 1,
+        placement: Placement::ByKey,
+        retention,
+    };
     log.ensure_topics(vec![topic]).await.unwrap();
     let record = NewRecord {
         to: TopicPartition::new("topic", 0),

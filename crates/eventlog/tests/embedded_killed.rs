@@ -17,8 +17,8 @@ use bytes::Bytes;
 use chat4all_contracts::EpochMs;
 use chat4all_eventlog::embedded::{EmbeddedLog, EmbeddedOptions};
 use chat4all_eventlog::{
-    Admission, Commit, Consumer, ConsumerEvent, EventLog, NewRecord, Patience, ProducerOptions,
-    Subscription, TopicPartition, TopicSpec, append,
+    Admission, Commit, Consumer, ConsumerEvent, EventLog, NewRecord, Patience, Placement,
+    ProducerOptions, Subscription, TopicPartition, TopicSpec, append,
 };
 use chat4all_process::Clock;
 
@@ -92,7 +92,12 @@ async fn child_that_appends_and_commits_until_it_is_killed() {
     let round = std::env::var(ROUND).unwrap();
     let log = open(Path::new(&path));
     let retention = Duration::from_secs(1_000_000_000);
-    let topic = TopicSpec { name: "topic".to_owned(), partitions: PARTITIONS, retention };
+    let topic = TopicSpec {
+        name: "topic".to_owned(),
+        partitions: PARTITIONS,
+        placement: Placement::ByKey,
+        retention,
+    };
     log.ensure_topics(vec![topic]).await.unwrap();
     say("");
     for appender in 0..APPENDERS {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chat4all_contracts::EpochMs;
 use chat4all_eventlog::conformance::{Harness, NEW_MS, Setup, Space, expire_at};
 use chat4all_eventlog::inline::{InlineLog, InlineOptions};
-use chat4all_eventlog::{EventLog, eventlog_conformance};
+use chat4all_eventlog::{EventLog, Placement, eventlog_conformance};
 use chat4all_process::{Clock, Random};
 
 fn open(setup: Setup, ack_delay: Option<(Duration, Duration)>) -> Arc<InlineLog> {
@@ -102,7 +102,12 @@ mod the_runtime {
 
     async fn ensure(log: &InlineLog, partitions: u32) {
         let retention = Duration::from_secs(3600);
-        let topic = TopicSpec { name: "topic".to_owned(), partitions, retention };
+        let topic = TopicSpec {
+            name: "topic".to_owned(),
+            partitions,
+            placement: Placement::ByKey,
+            retention,
+        };
         log.ensure_topics(vec![topic]).await.unwrap();
     }
 

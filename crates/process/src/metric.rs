@@ -86,8 +86,6 @@ metrics_enum! {
     BreakersOpen = Gauge "chat4all_breakers_open" ["platform"],
     /// Records skipped because their message was already handled.
     DuplicatesSkipped = Counter "chat4all_duplicates_skipped_total" ["platform"],
-    /// Records received again after a crash or a restart, and not skipped.
-    Redeliveries = Counter "chat4all_redeliveries_total" ["platform"],
     /// Status events appended and acknowledged.
     StatusesPublished = Counter "chat4all_statuses_published_total" ["platform", "status"],
     /// Status events merged into the store.

@@ -6,7 +6,10 @@ use futures::future::join_all;
 
 use super::kit::{GIVES_UP, PATIENT, Scene, numbers, text, texts, within};
 use super::{Harness, NEW_MS, RETENTION, Setup};
-use crate::{AppendError, LogError, NewRecord, Producer, TopicPartition, TopicSpec, append};
+use crate::{
+    AppendError, Bounds, LogError, NewRecord, Placement, Producer, TopicPartition, TopicSpec,
+    append,
+};
 
 /// Enqueues in the order given, waiting for room, then waits for every ack.
 async fn enqueue_all(producer: &dyn Producer, records: Vec<NewRecord>) -> Vec<u64> {
@@ -205,6 +208,7 @@ pub async fn topics_are_made_once_and_never_changed<H: Harness>() {
     let spec = |name: &str, partitions| TopicSpec {
         name: name.to_owned(),
         partitions,
+        placement: Placement::ByKey,
         retention: RETENTION,
     };
     scene.write(2, &numbers(0..1)).await;
@@ -225,4 +229,26 @@ pub async fn topics_are_made_once_and_never_changed<H: Harness>() {
     drop(log);
     let scene = scene.reopen().await;
     assert_eq!(scene.log().partitions(&scene.topic).await, Ok(3));
+}
+
+pub async fn a_topic_of_named_partitions_grows_and_never_shrinks<H: Harness>() {
+    let scene = Scene::<H>::new(1).await;
+    let log = scene.log();
+    let name = scene.harness.name("named");
+    let spec = |partitions| TopicSpec {
+        name: name.clone(),
+        partitions,
+        placement: Placement::Named,
+        retention: RETENTION,
+    };
+    for (asked, has) in [(1, 1), (3, 3), (2, 3)] {
+        within("ensuring", log.ensure_topics(vec![spec(asked)])).await.unwrap();
+        assert_eq!(log.partitions(&name).await, Ok(has));
+    }
+    let last = TopicPartition::new(&name, 2);
+    let empty = Bounds { start: 0, end: 0 };
+    assert_eq!(within("bounds", log.bounds(&last)).await, Ok(empty));
+    drop(log);
+    let scene = scene.reopen().await;
+    assert_eq!(scene.log().partitions(&name).await, Ok(3));
 }

@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use super::member::Member;
 use super::{Harness, NEW_MS, OLD_MS, PATIENCE, RETENTION, Setup};
 use crate::{
-    Admission, EventLog, NewRecord, Patience, Position, Producer, ProducerOptions, Record,
-    Subscription, TopicPartition, TopicSpec, append,
+    Admission, EventLog, NewRecord, Patience, Placement, Position, Producer, ProducerOptions,
+    Record, Subscription, TopicPartition, TopicSpec, append,
 };
 
 pub(super) struct Scene<H> {
@@ -56,7 +56,8 @@ impl<H: Harness> Scene<H> {
     pub(super) async fn with(partitions: u32, setup: Setup) -> Option<Self> {
         let harness = H::open(setup).await?;
         let topic = harness.name("topic");
-        let spec = TopicSpec { name: topic.clone(), partitions, retention: RETENTION };
+        let placement = Placement::ByKey;
+        let spec = TopicSpec { name: topic.clone(), partitions, placement, retention: RETENTION };
         within("creating a topic", harness.log().ensure_topics(vec![spec])).await.unwrap();
         Some(Self { harness, topic: topic.into() })
     }

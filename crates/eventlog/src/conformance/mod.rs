@@ -109,6 +109,7 @@ macro_rules! eventlog_conformance {
             appending::an_unknown_partition_is_refused,
             appending::a_full_queue_hands_the_record_back,
             appending::topics_are_made_once_and_never_changed,
+            appending::a_topic_of_named_partitions_grows_and_never_shrinks,
             consuming::an_unclean_stop_redelivers_from_the_last_commit,
             consuming::after_commit_and_close_nothing_is_redelivered,
             consuming::a_note_comes_back_byte_for_byte,

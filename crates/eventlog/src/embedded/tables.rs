@@ -133,12 +133,13 @@ pub(super) fn partition_count(
     Ok(statement.query_row([topic], |row| row.get(0)).optional()?)
 }
 
-/// Creates a topic, or gives an existing one the retention that is asked for now.
+/// Creates a topic, or gives an existing one the retention and the further partitions that are
+/// asked for now.
 pub(super) fn put_topic(connection: &Connection, spec: &TopicSpec) -> Result<(), DbError> {
     let retention = i64::try_from(spec.retention.as_millis()).unwrap_or(i64::MAX);
     connection.execute(
         "INSERT INTO topics (name, partitions, retention_ms) VALUES (?1, ?2, ?3)
-         ON CONFLICT DO UPDATE SET retention_ms = ?3",
+         ON CONFLICT DO UPDATE SET retention_ms = ?3, partitions = MAX(partitions, ?2)",
         params![spec.name, spec.partitions, retention],
     )?;
     for partition in 0..spec.partitions {

@@ -115,12 +115,12 @@ fn begin(
         None if start == 0 => None,
         None => Some(format!(
             "the group has committed no offset and the log begins at {start}, not at 0: \
-             choose where it starts (start_at)"
+             somebody has to choose where it starts"
         )),
         Some(Committed { offset, .. }) if *offset < start => Some(gone(*offset, start)),
         Some(Committed { offset, .. }) if *offset > end => Some(format!(
             "the committed offset {offset} lies beyond the log's end {end}: \
-             the log was replaced; choose where the group starts (start_at)"
+             the log was replaced; somebody has to choose where the group starts"
         )),
         Some(_) => None,
     };
@@ -137,7 +137,7 @@ fn begin(
 fn gone(position: u64, start: u64) -> String {
     format!(
         "the records from {position} to {start} are gone (retention): \
-         choose where the group starts (start_at)"
+         somebody has to choose where the group starts"
     )
 }
 

@@ -78,11 +78,12 @@ impl State {
             check_topic(spec, self.partition_count(&spec.name))?;
         }
         for spec in topics {
-            let partitions = || (0..spec.partitions).map(|_| Partition::default()).collect();
-            self.topics
-                .entry(spec.name.as_str().into())
-                .and_modify(|topic| topic.retention = spec.retention)
-                .or_insert_with(|| Topic { retention: spec.retention, partitions: partitions() });
+            let new = || Topic { retention: spec.retention, partitions: Vec::new() };
+            let topic = self.topics.entry(spec.name.as_str().into()).or_insert_with(new);
+            topic.retention = spec.retention;
+            while topic.partitions.len() < spec.partitions as usize {
+                topic.partitions.push(Partition::default());
+            }
         }
         Ok(())
     }
