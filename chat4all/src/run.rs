@@ -129,8 +129,11 @@ async fn tidy_metrics(metrics: PrometheusHandle, stop: Shutdown) {
 }
 
 /// How long probes and webhooks that are being answered may take once everything is drained.
-const LAST_ANSWERS: Duration = Duration::from_secs(3);
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
+/// A stop takes at most the drains of router (3 s), connectors (a call's timeout and 5 s) and
+/// status-consumer (3 s), this much, and the simulator's end: within the 30 s that orchestrators
+/// give.
 async fn serve_and_run(system: System, listening: Vec<Listening>) -> Result<u8, Failure> {
     let stop_api = Shutdown::new();
     let stop_others = Shutdown::new();
@@ -147,10 +150,9 @@ async fn serve_and_run(system: System, listening: Vec<Listening>) -> Result<u8, 
             Ok(signal) => tracing::info!(signal, "draining"),
             Err(error) => tracing::error!(%error, "no signal handlers; stopping"),
         }
-        stop_api.trigger();
         signalled.trigger();
     });
-    let result = system.run(stop_services).await;
+    let result = system.run(stop_services, stop_api).await;
     signals.abort();
     stop_others.trigger();
     let answered = async { while servers.join_next().await.is_some() {} };

@@ -57,7 +57,7 @@ fn default_data() -> PathBuf {
 #[serde(deny_unknown_fields, default)]
 pub struct LogSettings {
     /// The longest record, in bytes.
-    pub max_record_bytes: Bounded<131_072, 16_777_216>,
+    pub max_record_bytes: Bounded<1_048_576, 16_777_216>,
     /// With less free disk than this, in MiB, the API answers 503, while what is under way can
     /// still be finished.
     pub free_disk_floor_mib: Bounded<0, 1_048_576>,

@@ -1,6 +1,7 @@
 //! The simulator beside us: the same executable as a child process. It is restarted when it dies,
 //! and ends with us, however we end, because it watches its standard input.
 
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ pub(crate) const READY: &str = "ready";
 
 /// How long the child may take to say so; it waits some of this for its port.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the child may take to end. What it has not sent is in its ledger.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a dead child is waited for before the next is started.
 const RESTART: BackoffPolicy =
@@ -57,7 +61,7 @@ impl SimulatorProcess {
         }
         let Running { mut child, lifeline } = running;
         drop(lifeline);
-        if timeout(START_TIMEOUT, child.wait()).await.is_err() {
+        if timeout(STOP_TIMEOUT, child.wait()).await.is_err() {
             tracing::warn!("the simulator did not end in time and is killed");
         }
     }
@@ -79,11 +83,19 @@ async fn start_again(config: &ConfigArgs, backoff: &mut Backoff) -> Running {
     }
 }
 
+/// The program that we are. On Linux by its handle, not by its path: a release may have replaced
+/// the file since we started.
+fn executable() -> std::io::Result<PathBuf> {
+    let ours = Path::new("/proc/self/exe");
+    if ours.exists() { Ok(ours.to_owned()) } else { std::env::current_exe() }
+}
+
 async fn start_child(config: &ConfigArgs) -> Result<Running, Failure> {
     let software = |error: std::io::Error| {
         Failure::new(exit::SOFTWARE, format!("the simulator could not be started: {error}"))
     };
-    let mut command = Command::new(std::env::current_exe().map_err(software)?);
+    let mut command = Command::new(executable().map_err(software)?);
+    command.arg0("chat4all");
     if let Some(file) = &config.config {
         command.arg("--config").arg(file);
     }

@@ -126,11 +126,12 @@ impl System {
     }
 
     /// Runs everything until `shutdown`, then stops in the order of a message's way, so that what
-    /// one service still finishes the next one still takes.
+    /// one service still finishes the next one still takes. `stopping` is triggered first, whatever
+    /// the cause: nothing new should come in then.
     ///
     /// # Errors
     /// The first service that ended by itself; the others are stopped in order then, too.
-    pub async fn run(self, shutdown: Shutdown) -> Result<(), SystemError> {
+    pub async fn run(self, shutdown: Shutdown, stopping: Shutdown) -> Result<(), SystemError> {
         let stages = [vec![self.router], self.connectors, vec![self.status_consumer]];
         let failed = Shutdown::new();
         let mut running: Vec<(Shutdown, JoinSet<Result<(), SystemError>>)> = Vec::new();
@@ -147,6 +148,7 @@ impl System {
             () = shutdown.wait() => {}
             () = failed.wait() => {}
         }
+        stopping.trigger();
         let mut result = Ok(());
         for (stop, mut tasks) in running {
             stop.trigger();

@@ -104,7 +104,10 @@ impl Route {
     /// A record that fits `messages` and, with what we add, no longer fits the next topic. The
     /// API's limits are far below; only another producer can get here.
     async fn too_large(&self, record: &Record) -> Result<(), Retry> {
-        let Ok(message) = Message::parse(&record.value, record.timestamp) else { return Ok(()) };
+        let Ok(message) = Message::parse(&record.value, record.timestamp) else {
+            // Dead letters are cut to fit, so this says that the log's own limit is wrong.
+            return Err(Retry("the log refuses a dead letter as too large".to_owned()));
+        };
         let (update, destination) = self.fail(&message, None, Reason::UnsupportedContent);
         append(&*self.producer, update).await.map_err(|error| Retry(error.to_string()))?;
         destination.count(&record.topic);

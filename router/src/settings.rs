@@ -25,7 +25,7 @@ impl Default for RouterSettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8082)),
             max_in_hand: Bounded::new(5_000),
             commit_interval_ms: Bounded::new(100),
-            drain_deadline_ms: Bounded::new(10_000),
+            drain_deadline_ms: Bounded::new(3_000),
         }
     }
 }

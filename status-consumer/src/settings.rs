@@ -25,7 +25,7 @@ impl Default for StatusConsumerSettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8086)),
             max_in_hand: Bounded::new(512),
             commit_interval_ms: Bounded::new(200),
-            drain_deadline_ms: Bounded::new(10_000),
+            drain_deadline_ms: Bounded::new(3_000),
             sweep_interval_s: Bounded::new(60),
         }
     }

@@ -27,3 +27,17 @@ async fn a_killed_simulator_costs_at_most_one_repetition_of_each_call_in_flight(
     assert!(ledger.total("duplicates") <= in_doubt);
     assert_eq!(running.terminate().await, Some(0));
 }
+
+#[tokio::test]
+async fn a_simulator_is_started_again_although_the_executable_was_replaced_meanwhile() {
+    let http = Http::new();
+    let mut installation = Installation::new().own_executable();
+    let mut running = installation.start().await;
+    std::fs::remove_file(installation.executable()).expect("a file");
+    std::fs::write(installation.executable(), "another release").expect("a file");
+    running.kill_simulator().await;
+    let plan = Plan { conversations: 4, messages: 1 };
+    let mut traffic = plan.send(&installation, &http).await;
+    traffic.arrives("a replaced executable", &installation, &http).await;
+    assert_eq!(running.terminate().await, Some(0));
+}

@@ -37,8 +37,7 @@ async fn a_second_process_on_the_same_data_is_refused_and_the_first_goes_on() {
 
 #[tokio::test]
 async fn a_wrong_configuration_is_refused_before_a_port_or_a_folder_is_touched() {
-    let cases: [(&str, &str, &[&str]); 8] = [
-        ("api.listen", "\"127.0.0.1:1\"", &["api.listen", "is not a known key", "listen"]),
+    let cases: [(&str, &str, &[&str]); 7] = [
         ("colour", "\"blue\"", &["colour", "is not a known key"]),
         ("connectors.whatsapp.policy.windo", "5", &["connectors.whatsapp.policy.windo"]),
         ("connectors.whatsapp.policy.window", "0", &["policy.window = 0", "1 to 20000"]),
@@ -72,6 +71,10 @@ async fn half_of_the_credentials_are_refused_and_none_of_them_shown() {
     let whole_but_wrong = half.set("connectors.whatsapp.api.app_secret", "4711");
     let wrong = whole_but_wrong.try_start().await;
     assert_eq!(wrong.code, Some(64), "{wrong:?}");
+    let no_token = Installation::new().set("connectors.whatsapp.api.app_secret", "\"XTOKENX\"");
+    let refused_too = no_token.try_start().await;
+    assert_refused(&refused_too, &[&format!("{account}.access_token"), "is required", "fix: "]);
+    assert!(!no_token.data().exists() && !refused_too.stderr.contains("XTOKENX"));
     for secret in ["XTOKENX", "XVERIFYX", "4711"] {
         assert!(!format!("{}{}", refused.stderr, wrong.stderr).contains(secret), "{wrong:?}");
     }
@@ -116,7 +119,32 @@ async fn a_missing_file_and_a_bad_command_line_are_refused() {
     for (args, word) in bad {
         assert_refused(&installation.run(args).await, &[word]);
     }
+    let mut misspelt = installation.command();
+    let misspelt = misspelt.env("CHAT4ALL__API__LISTN", "127.0.0.1:1").output().await;
+    let misspelt = misspelt.expect("it starts");
+    assert_eq!(misspelt.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&misspelt.stderr).contains("api.listn is not a known key"));
     assert!(!installation.data().exists());
     std::fs::write(installation.path().join("chat4all.toml"), "api = [").expect("a file");
     assert_refused(&installation.run(&[]).await, &["must be TOML", "line 1", "fix: "]);
+}
+
+#[tokio::test]
+async fn data_that_is_not_ours_is_refused_and_left_as_it_was() {
+    for (file, words) in [
+        ("log.db", ["data = ", "log.db", "fix: "]),
+        ("store.db", ["data = ", "store.db", "fix: "]),
+        ("simulator.db", ["data = ", "simulator.db", "fix: "]),
+    ] {
+        let installation = Installation::new();
+        std::fs::create_dir(installation.data()).expect("a folder");
+        let path = installation.data().join(file);
+        let strange = "not a database, but somebody's only copy of something. ".repeat(200);
+        std::fs::write(&path, &strange).expect("a file");
+        assert_refused(&installation.try_start().await, &words);
+        assert_eq!(std::fs::read_to_string(&path).expect("still text"), strange);
+    }
+    let installation = Installation::new();
+    std::fs::write(installation.data(), "a file").expect("a file");
+    assert_refused(&installation.try_start().await, &["data = ", "must be a folder", "fix: "]);
 }

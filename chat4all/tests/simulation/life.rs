@@ -8,6 +8,7 @@ use bytes::Bytes;
 use chat4all::system::{Parts, System};
 use chat4all_contracts::status::Rank;
 use chat4all_contracts::{MessageId, Status};
+use chat4all_eventlog::faulty::FaultyLog;
 use chat4all_process::http_client::{HttpClient, HttpPort};
 use chat4all_process::{Random, Shutdown};
 use chat4all_simulator::{Fault, FaultKind, Settings, Simulator, Webhook};
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 
 use crate::client;
 use crate::history::Metrics;
+use crate::log_faults::LogFaults;
 use crate::network::Network;
 use crate::world::World;
 
@@ -34,6 +36,8 @@ pub enum End {
 
 /// The longest that a world may take to settle, of its own time.
 const PATIENCE: Duration = Duration::from_secs(3600);
+/// After this long without a new message a connector has nothing in hand.
+const QUIET: Duration = Duration::from_secs(300);
 /// Progress is committed after at most two intervals of 100 ms.
 const UNCOMMITTED: Duration = Duration::from_millis(250);
 
@@ -53,7 +57,7 @@ impl Life {
         let http: Arc<dyn HttpPort> = Arc::new(HttpClient::over(network.clone()));
         let installation = World::installation();
         let parts = Parts {
-            log: world.log.clone(),
+            log: FaultyLog::new(world.log.clone(), Arc::new(LogFaults(random.fork()))),
             store: world.store.clone(),
             http: http.clone(),
             clock: world.clock.clone(),
@@ -77,7 +81,7 @@ impl Life {
         let receipts = simulator.clone();
         // Runs as long as the runtime: a platform does not stop with us.
         drop(tokio::spawn(async move { receipts.run(Shutdown::new()).await }));
-        let system = tokio::spawn(system.run(stop.clone()));
+        let system = tokio::spawn(system.run(stop.clone(), Shutdown::new()));
         let mut clients = tokio::task::JoinSet::new();
         for conversation in &world.conversations {
             let http = http.clone();
@@ -95,10 +99,17 @@ impl Life {
                 tokio::time::sleep(after.saturating_sub(UNCOMMITTED)).await;
                 let before = metrics.calls();
                 tokio::time::sleep(UNCOMMITTED).await; // sleep: as above
+                while let Some(client) = self.clients.try_join_next() {
+                    client.unwrap();
+                }
+                assert!(!self.system.is_finished(), "a service ended by itself");
                 metrics.calls() - before + metrics.in_flight()
             }
             End::Settled => {
                 self.settle(world).await;
+                // sleep: a call in doubt whose receipt came is settled for the client, and is yet
+                // tried again, at the latest after the longest waits of breaker and backoff.
+                tokio::time::sleep(QUIET).await;
                 while let Some(client) = self.clients.join_next().await {
                     client.unwrap();
                 }

@@ -12,6 +12,7 @@
 mod client;
 mod history;
 mod life;
+mod log_faults;
 mod network;
 mod oracle;
 mod world;

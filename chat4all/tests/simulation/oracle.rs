@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chat4all_contracts::{MessageId, Reason, Status};
+use chat4all_contracts::{DeadLetter, MessageId, Reason, Status};
 use chat4all_process::Random;
 use chat4all_process::http_client::{HttpClient, HttpPort};
 use chat4all_simulator::{Settings, Simulator};
@@ -64,6 +64,7 @@ pub fn check(world: &World, history: &History, metrics: &Metrics) {
         let order: Vec<&str> = order.into_iter().flatten().map(String::as_str).collect();
         assert_eq!(order, expected, "seed {seed}: {} overtaken", known.name);
     }
+    dead_letters_have_what_failed(history);
     let totals = &history.ledger["totals"];
     assert_eq!(totals["overlaps"], 0, "seed {seed}: two calls of a conversation at once");
     // I6: a repetition has a cause.
@@ -71,6 +72,17 @@ pub fn check(world: &World, history: &History, metrics: &Metrics) {
     let in_doubt = metrics.sum("chat4all_deliveries_total", "outcome", is_in_doubt);
     let (duplicates, bound) = (totals["duplicates"].as_u64().unwrap(), world.may_repeat + in_doubt);
     assert!(duplicates <= bound, "seed {seed}: {duplicates} duplicates, at most {bound}");
+}
+
+/// Every failure that a connector reported is in the dead letters, where it can be redriven from.
+fn dead_letters_have_what_failed(history: &History) {
+    let letters = history.records.iter().filter(|record| record.topic.ends_with("-dead-letters"));
+    let letters = letters.map(|record| DeadLetter::parse(&record.value).unwrap().message_id);
+    let letters: BTreeSet<MessageId> = letters.flatten().collect();
+    for update in history.statuses().filter(|update| update.status == Status::Failed) {
+        let id = update.message_id;
+        assert!(letters.contains(&id), "seed {}: {id} failed without a dead letter", history.seed);
+    }
 }
 
 fn stored(world: &World) -> BTreeMap<MessageId, StoredMessage> {

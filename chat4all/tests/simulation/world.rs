@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use chat4all::installation::Installation;
 use chat4all::settings::Settings;
-use chat4all_contracts::EpochMs;
+use chat4all_contracts::{EpochMs, topic};
 use chat4all_eventlog::inline::{InlineLog, InlineOptions};
+use chat4all_eventlog::{Assignment, ConsumerEvent, EventLog, Subscription};
 use chat4all_process::{Clock, Random};
 use chat4all_simulator::Simulator;
 use chat4all_sqlite::Database;
@@ -49,6 +50,7 @@ impl World {
                 world.random.duration_between(Duration::from_millis(800), Duration::from_secs(5));
             world.live(End::PowerCut(cut), &metrics);
             world.live(End::Settled, &metrics);
+            world.assert_all_committed();
             let history = world.history(&metrics);
             oracle::check(&world, &history, &metrics);
             history
@@ -87,6 +89,34 @@ impl World {
             self.may_repeat += life.live(self, end, metrics).await;
             self.now = self.clock.now();
         });
+    }
+
+    /// A drain leaves nothing uncommitted: the next owner of each partition begins at its end.
+    fn assert_all_committed(&self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let installation = Self::installation();
+        let outbound = installation
+            .served
+            .keys()
+            .map(|platform| (format!("{platform}-connector-group"), topic::outbound(platform)));
+        let messages = (chat4all_router::GROUP.to_owned(), topic::MESSAGES.to_owned());
+        for (group, topic) in outbound.chain([messages]) {
+            let to = Subscription {
+                group: group.clone(),
+                topics: vec![topic],
+                max_batch: 1,
+                revoke_deadline: Duration::from_secs(1),
+            };
+            runtime.block_on(async {
+                let consumer = self.log.subscribe(to).await.unwrap();
+                let Ok(ConsumerEvent::Assigned(assignments)) = consumer.next().await else {
+                    panic!("seed {}: {group} was assigned nothing", self.seed);
+                };
+                for Assignment { at, position, end, .. } in assignments {
+                    assert_eq!(position, end, "seed {}: {group} left {at} uncommitted", self.seed);
+                }
+            });
+        }
     }
 
     /// The configuration: two WhatsApp numbers, one Instagram page, short waits.

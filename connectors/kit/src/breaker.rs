@@ -20,6 +20,9 @@ pub struct BreakerPolicy {
     pub open_for: Backoff,
 }
 
+/// With this many calls at once the ramp after a close is over.
+const RAMPED_UP: usize = 1024;
+
 /// A sequence without end, as failsafe takes it.
 #[derive(Clone, Debug)]
 struct OpenTimes(Backoff);
@@ -144,10 +147,8 @@ impl Breaker {
             return None;
         }
         self.policy.record_success();
-        if let Some(ramp) = self.ramp {
-            // Doubling: a thousand calls are reached after ten rounds.
-            self.ramp = ramp.checked_mul(2).filter(|ramp| *ramp < 4096);
-        }
+        // One more for each success doubles them with every round of calls (TCP's slow start).
+        self.ramp = self.ramp.map(|ramp| ramp + 1).filter(|ramp| *ramp < RAMPED_UP);
         if matches!(self.state, State::HalfOpen { .. }) {
             self.policy.revived();
             self.ramp = Some(2);
@@ -162,7 +163,16 @@ impl Breaker {
         if permit.era != self.era {
             return None;
         }
-        let open_for = self.policy.mark_dead_on_failure()?;
+        let is_probe = matches!(self.state, State::HalfOpen { .. });
+        let open_for = loop {
+            match self.policy.mark_dead_on_failure() {
+                Some(open_for) => break open_for,
+                // A breaker that was opened for another cause than failures has few of them on
+                // its account; a failed probe opens it again all the same.
+                None if is_probe => {}
+                None => return None,
+            }
+        };
         self.change(State::Open { until: now + open_for });
         Some(Transition::Opened)
     }
@@ -256,6 +266,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_failed_probe_opens_it_again_whatever_opened_it_before() {
+        let (mut breaker, now) = (breaker(5), Instant::now());
+        let refused = permit(&mut breaker, now);
+        assert_eq!(breaker.open_for(refused, now, 300 * SECOND), Some(Transition::Opened));
+        let until = now + 300 * SECOND;
+        let probe = permit(&mut breaker, until);
+        assert_eq!(breaker.failed(probe, until), Some(Transition::Opened));
+        assert!(matches!(breaker.permit(until, 0).0, Err(Denied::Until(again)) if again > until));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_stale_outcome_changes_nothing() {
         let (mut breaker, now) = (breaker(1), Instant::now());
         let slow = permit(&mut breaker, now);
@@ -274,7 +295,11 @@ mod tests {
         breaker.succeeded(probe);
         assert!(breaker.permit(until, 1).0.is_ok());
         assert_eq!(breaker.permit(until, 2).0, Err(Denied::AfterAnOutcome));
-        for _ in 0..20 {
+        let p = permit(&mut breaker, until);
+        breaker.succeeded(p);
+        assert!(breaker.permit(until, 2).0.is_ok());
+        assert_eq!(breaker.permit(until, 3).0, Err(Denied::AfterAnOutcome));
+        for _ in 0..RAMPED_UP {
             let p = permit(&mut breaker, until);
             breaker.succeeded(p);
         }

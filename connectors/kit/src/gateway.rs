@@ -36,15 +36,36 @@ pub struct Job {
     pub tasks: EpochTasks,
     /// Who is told.
     pub worker: ActorRef<WorkerMsg>,
+    /// Whether the worker has been told.
+    pub answered: bool,
 }
 
 impl Job {
-    fn answer(self, result: CallResult) {
-        let answer = WorkerMsg::Called { lane: self.lane, offset: self.offset, result };
+    fn answer(mut self: Box<Self>, result: CallResult) {
+        self.tell(result);
+    }
+
+    fn tell(&mut self, result: CallResult) {
+        self.answered = true;
+        let lane = self.lane.clone();
         // A worker that is gone has been replaced, and its successor has the record again.
-        let _gone = self.worker.send_message(answer);
+        let _gone =
+            self.worker.send_message(WorkerMsg::Called { lane, offset: self.offset, result });
     }
 }
+
+impl Drop for Job {
+    /// A gateway that dies drops what it had parked; the worker must hear of it.
+    fn drop(&mut self) {
+        if !self.answered {
+            self.tell(CallResult::GatewayLost);
+        }
+    }
+}
+
+/// How often parked messages are looked through while nothing can start: expiry is noticed this
+/// late.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// What it is told.
 pub enum GatewayMsg {
@@ -117,6 +138,8 @@ pub struct GatewayState {
     in_flight: usize,
     /// The earliest wake-up under way.
     wake_at: Option<Instant>,
+    /// When parked messages are looked through next.
+    sweep_at: Instant,
     levels: Levels,
 }
 
@@ -156,6 +179,7 @@ impl Actor for Gateway {
             parked: VecDeque::new(),
             in_flight: 0,
             wake_at: None,
+            sweep_at: Instant::now(),
             levels: Levels::new(args.service, &args.platform),
             args,
         })
@@ -172,8 +196,7 @@ impl Actor for Gateway {
             GatewayMsg::Finished(permit, verdict) => state.finished(permit, verdict),
             GatewayMsg::Wake => {
                 state.wake_at = None;
-                // Behind an open breaker nobody gets to the front, where expiry is noticed.
-                if !state.breaker.is_closed() {
+                if Instant::now() >= state.sweep_at {
                     state.drop_what_will_not_start();
                 }
             }
@@ -220,6 +243,7 @@ impl GatewayState {
     /// Parked messages whose life ended, or whose partition goes away, must not wait for the
     /// breaker to hear of it.
     fn drop_what_will_not_start(&mut self) {
+        self.sweep_at = Instant::now() + SWEEP_EVERY;
         let now = self.args.clock.now();
         let parked = std::mem::take(&mut self.parked);
         for job in parked {
@@ -286,8 +310,11 @@ impl GatewayState {
         if self.wake_at.is_some_and(|earlier| earlier <= at) {
             return;
         }
+        let now = Instant::now();
+        // A long pause must not hide that a parked message's life ends.
+        let at = at.min(now + SWEEP_EVERY);
         self.wake_at = Some(at);
-        let wait = at.saturating_duration_since(Instant::now());
+        let wait = at.saturating_duration_since(now);
         // The timer ends with the wait; one that comes too early only looks again.
         drop(myself.send_after(wait, || GatewayMsg::Wake));
     }

@@ -5,12 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chat4all_contracts::topic;
 use chat4all_eventlog::{
     Assignment, Commit, Consumer, ConsumerEvent, Epoch, LogError, Record, RevokeAck, Revoked,
     Subscription, TopicPartition,
 };
+use chat4all_process::Random;
+use chat4all_process::backoff::{Backoff, BackoffPolicy};
 use chat4all_process::metric::Metric;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio_util::task::AbortOnDropHandle;
@@ -45,8 +48,6 @@ pub enum IntakeMsg {
     RevokeDeadline(u64),
     /// A worker is gone; its partition begins again at the last commit.
     WorkerLost(TopicPartition, Epoch),
-    /// Every partition begins again: a gateway is gone, and with it what it had parked.
-    RestartAll,
     /// Drain, commit, leave the group, stop.
     Stop,
     /// The time for draining is over.
@@ -106,6 +107,9 @@ pub struct IntakeState {
     stopping: bool,
 }
 
+/// How often the last commit before leaving is tried: what it does not store is done again.
+const LAST_COMMIT_TRIES: usize = 10;
+
 /// The group of a platform's connector.
 pub fn group(platform: &str) -> String {
     format!("{platform}-connector-group")
@@ -134,7 +138,11 @@ impl Actor for Intake {
                 revoke_deadline: settings.revoke_deadline_ms.ms() * 2,
             })
             .await?;
-        let pump = AbortOnDropHandle::new(tokio::spawn(pump(consumer.clone(), myself.clone())));
+        let pump = AbortOnDropHandle::new(tokio::spawn(pump(
+            consumer.clone(),
+            myself.clone(),
+            args.worker.random.fork(),
+        )));
         drop(myself.send_interval(settings.commit_interval_ms.ms(), || IntakeMsg::Tick));
         Ok(IntakeState {
             args,
@@ -162,9 +170,14 @@ impl Actor for Intake {
             IntakeMsg::Tick => state.tick().await?,
             IntakeMsg::Progress(progress) => state.progress(progress, &myself).await?,
             IntakeMsg::Released { at, epoch, released } => state.released(&at, epoch, released),
-            IntakeMsg::RevokeDeadline(number) => state.finish_revocation(number).await?,
-            IntakeMsg::WorkerLost(at, epoch) => state.restart(&at, epoch).await,
-            IntakeMsg::RestartAll => state.restart_all().await,
+            IntakeMsg::RevokeDeadline(number) => {
+                state.finish_revocation(number).await?;
+                state.leave_if_drained(&myself).await?;
+            }
+            IntakeMsg::WorkerLost(at, epoch) => {
+                state.restart(&at, epoch).await;
+                state.leave_if_drained(&myself).await?;
+            }
             IntakeMsg::Stop => state.stop(&myself).await?,
             IntakeMsg::StopDeadline => state.leave(&myself).await?,
         }
@@ -172,14 +185,24 @@ impl Actor for Intake {
     }
 }
 
+/// How long a log that cannot be read is waited for.
+const READ_RETRY: BackoffPolicy =
+    BackoffPolicy::new(Duration::from_millis(100), Duration::from_secs(5));
+
 /// Asks for events, one at a time. Ends with Intake, or with the consumer.
-async fn pump(consumer: Arc<dyn Consumer>, intake: ActorRef<IntakeMsg>) {
+async fn pump(consumer: Arc<dyn Consumer>, intake: ActorRef<IntakeMsg>, random: Random) {
+    let mut backoff = Backoff::new(READ_RETRY, random);
     loop {
         match consumer.next().await {
             Ok(event) => {
+                backoff.reset();
                 if ractor::call!(intake, IntakeMsg::Event, event).is_err() {
                     return;
                 }
+            }
+            Err(LogError::Unavailable(why)) => {
+                tracing::warn!(why, "cannot read from the log yet");
+                tokio::time::sleep(backoff.next_half_jittered()).await;
             }
             Err(error) => {
                 let _intake_gone = intake.send_message(IntakeMsg::ConsumerFailed(error));
@@ -307,9 +330,7 @@ impl IntakeState {
             for number in finished {
                 self.finish_revocation(number).await?;
             }
-            if self.stopping && self.partitions.values().all(|partition| partition.drained) {
-                self.leave(myself).await?;
-            }
+            self.leave_if_drained(myself).await?;
         }
         Ok(())
     }
@@ -320,7 +341,8 @@ impl IntakeState {
         })
     }
 
-    async fn commit(&mut self) -> Result<(), ActorProcessingErr> {
+    /// Commits what was reported; `false` if that failed and is worth another try.
+    async fn commit(&mut self) -> Result<bool, ActorProcessingErr> {
         let mut commits = Vec::new();
         for (at, partition) in &self.partitions {
             if partition.reported != partition.committed {
@@ -329,7 +351,7 @@ impl IntakeState {
             }
         }
         if commits.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let (service, topic) = (self.args.worker.service, commits[0].at.topic.clone());
         match self.consumer.commit(commits.clone()).await {
@@ -352,9 +374,10 @@ impl IntakeState {
             Err(error) => {
                 Metric::Commits.count(service, &[&topic, "failed"]);
                 tracing::warn!(%error, "a commit failed; the next tick tries again");
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn revoke(
@@ -421,14 +444,6 @@ impl IntakeState {
         }
     }
 
-    async fn restart_all(&mut self) {
-        let all: Vec<_> =
-            self.partitions.iter().map(|(at, partition)| (at.clone(), partition.epoch)).collect();
-        for (at, epoch) in all {
-            self.restart(&at, epoch).await;
-        }
-    }
-
     async fn stop(&mut self, myself: &ActorRef<IntakeMsg>) -> Result<(), ActorProcessingErr> {
         self.stopping = true;
         for (at, partition) in &self.partitions {
@@ -436,18 +451,29 @@ impl IntakeState {
             partition.tasks.drain();
             let _failed = partition.worker.send_message(WorkerMsg::Drain);
         }
-        if self.partitions.is_empty() {
-            return self.leave(myself).await;
-        }
         // Nobody else waits for these calls, so they may take their whole time.
         let settings = &self.args.worker.settings;
-        let deadline = settings.call_timeout_ms.ms() + std::time::Duration::from_secs(5);
+        let deadline = settings.call_timeout_ms.ms() + Duration::from_secs(5);
         drop(myself.send_after(deadline, || IntakeMsg::StopDeadline));
+        self.leave_if_drained(myself).await
+    }
+
+    async fn leave_if_drained(
+        &mut self,
+        myself: &ActorRef<IntakeMsg>,
+    ) -> Result<(), ActorProcessingErr> {
+        if self.stopping && self.partitions.values().all(|partition| partition.drained) {
+            return self.leave(myself).await;
+        }
         Ok(())
     }
 
     async fn leave(&mut self, myself: &ActorRef<IntakeMsg>) -> Result<(), ActorProcessingErr> {
-        self.commit().await?;
+        let mut tries = 1;
+        while !self.commit().await? && tries < LAST_COMMIT_TRIES {
+            tries += 1;
+            tokio::time::sleep(self.args.worker.settings.commit_interval_ms.ms()).await;
+        }
         let all: Vec<_> = self.partitions.keys().cloned().collect();
         for at in all {
             self.forget(&at).await;

@@ -50,10 +50,11 @@ use crate::gateway::GatewayArgs;
 use crate::partition_worker::WorkerDeps;
 use crate::platform::{Outcome, Platform};
 use crate::statuses::Statuses;
-use crate::supervisor::{GaveUp, Supervisor, SupervisorArgs, SupervisorMsg};
+use crate::supervisor::{Supervisor, SupervisorArgs, SupervisorMsg};
 use crate::webhook::WebhookDeps;
 
 pub use crate::settings::KitSettings;
+pub use crate::supervisor::Ended;
 
 /// What a connector stands on.
 pub struct ConnectorDeps {
@@ -85,9 +86,9 @@ pub struct Connector {
 /// Why a connector ended although nobody had asked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConnectorError {
-    /// Too many restarts.
+    /// Too many restarts, or a drain that failed.
     #[error(transparent)]
-    GaveUp(#[from] GaveUp),
+    Ended(#[from] Ended),
     /// It could not be started.
     #[error("the connector could not be started: {0}")]
     NotStarted(String),
@@ -124,6 +125,7 @@ impl Connector {
             statuses: Statuses::new(self.deps.platform.name().clone()),
             topology: self.deps.topology,
             clock: self.deps.clock.clone(),
+            places: webhook::places(),
         });
         probes.router().merge(webhook)
     }
@@ -142,9 +144,9 @@ impl Connector {
     /// If it could not be kept running; the process should end and be restarted.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), ConnectorError> {
         self.announce_metrics();
-        let (gave_up, listener) = oneshot::channel();
-        let args = self.supervisor_args(gave_up);
-        let (root, mut ended) = Actor::spawn(None, Supervisor, args)
+        let (ended, listener) = oneshot::channel();
+        let args = self.supervisor_args(ended);
+        let (root, mut joined) = Actor::spawn(None, Supervisor, args)
             .await
             .map_err(|error| ConnectorError::NotStarted(error.to_string()))?;
         let _whole_tree = KillOnDrop(root.get_cell());
@@ -152,13 +154,12 @@ impl Connector {
             biased;
             () = shutdown.wait() => {
                 let _ended_meanwhile = root.send_message(SupervisorMsg::Stop);
-                // A panic of the root itself shows as "gave up" or as a clean end below.
-                let _joined = (&mut ended).await;
+                let _joined = (&mut joined).await;
             }
-            _joined = &mut ended => {}
+            _joined = &mut joined => {}
         }
         match listener.await {
-            Ok(gave_up) => Err(gave_up.into()),
+            Ok(ended) => Err(ended.into()),
             Err(_) if shutdown.is_triggered() => Ok(()),
             Err(_) => Err(ConnectorError::NotStarted("the supervisor ended".to_owned())),
         }
@@ -181,7 +182,7 @@ impl Connector {
         }
     }
 
-    fn supervisor_args(&self, gave_up: oneshot::Sender<GaveUp>) -> SupervisorArgs {
+    fn supervisor_args(&self, ended: oneshot::Sender<Ended>) -> SupervisorArgs {
         let Self { deps, settings, service } = self;
         let statuses = Statuses::new(deps.platform.name().clone());
         let caller =
@@ -212,7 +213,7 @@ impl Connector {
             clock: deps.clock.clone(),
             random: deps.random.fork(),
         };
-        SupervisorArgs { worker, gateways, producer: self.producer(), gave_up }
+        SupervisorArgs { worker, gateways, producer: self.producer(), ended }
     }
 }
 

@@ -34,10 +34,14 @@ pub enum Next {
     Stay,
 }
 
+/// How long a gateway's replacement is waited for before it is asked.
+const GATEWAY_RESTART: Duration = Duration::from_millis(100);
+
 /// The table. Only outcomes that say something about the message count as attempts.
 pub fn next_step(tries: &mut Tries, result: CallResult, settings: &KitSettings) -> Next {
     let (outcome, probe) = match result {
         CallResult::NotStarted => return Next::Stay,
+        CallResult::GatewayLost => return Next::AgainAfter(GATEWAY_RESTART),
         CallResult::Expired => return give_up(tries, Reason::Expired, "its life ended".to_owned()),
         CallResult::Outcome { outcome, probe } => (outcome, probe),
     };

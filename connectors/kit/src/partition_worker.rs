@@ -8,9 +8,9 @@ use std::time::Duration;
 use chat4all_contracts::{DeadLetter, Message, PlatformSpec, Reason, Status};
 use chat4all_eventlog::tracker::{OffsetTracker, Received};
 use chat4all_eventlog::{
-    Assignment, Epoch, EventLog, NewRecord, Record, TopicPartition, Topology, topology,
+    Assignment, Epoch, EventLog, LogError, NewRecord, Record, TopicPartition, Topology, topology,
 };
-use chat4all_process::backoff::Backoff;
+use chat4all_process::backoff::{Backoff, BackoffPolicy};
 use chat4all_process::metric::Metric;
 use chat4all_process::{Clock, Random};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -69,6 +69,8 @@ pub enum CallResult {
     Expired,
     /// No call was made: the partition is going away.
     NotStarted,
+    /// No call was made: the gateway is gone and will be replaced.
+    GatewayLost,
 }
 
 /// What a worker stands on; the same for every worker of a connector.
@@ -208,13 +210,26 @@ impl Actor for PartitionWorker {
 /// How many records are read back at a time.
 const READ_BACK: usize = 1_000;
 
+/// How long a log that cannot be read is waited for.
+const READ_BACK_RETRY: BackoffPolicy =
+    BackoffPolicy::new(Duration::from_millis(100), Duration::from_secs(5));
+
 impl WorkerState {
     /// Fills the dedupe window from the log before the position.
     async fn rebuild_window(&mut self) -> Result<(), ActorProcessingErr> {
         let size = self.deps.settings.dedupe_window.get();
         let mut from = self.position.saturating_sub(size);
+        let mut backoff = Backoff::new(READ_BACK_RETRY, self.deps.random.clone());
         while from < self.position {
-            let records = self.deps.log.read(&self.at, from, READ_BACK).await?;
+            let records = match self.deps.log.read(&self.at, from, READ_BACK).await {
+                Ok(records) => records,
+                Err(LogError::Unavailable(why)) => {
+                    tracing::warn!(partition = %self.at, why, "cannot read back yet");
+                    tokio::time::sleep(backoff.next_half_jittered()).await;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let Some(last) = records.last() else { break };
             from = last.offset + 1;
             for record in records.iter().filter(|record| record.offset < self.position) {
@@ -299,9 +314,10 @@ impl WorkerState {
             offset,
             tasks: self.tasks.clone(),
             worker: myself.clone(),
+            answered: false,
         };
         self.under_way += 1;
-        // A gateway that has just died is replaced together with this worker.
+        // A gateway that has just died drops the job, which tells us so.
         let _dying = gateway.send_message(GatewayMsg::Deliver(Box::new(job)));
     }
 
@@ -318,13 +334,14 @@ impl WorkerState {
         match next_step(&mut entry.tries, result, &self.deps.settings) {
             Next::Stay => {}
             Next::Again => self.start(lane, myself),
-            Next::AgainAfter(wait) => again_after(wait, lane, myself),
+            Next::AgainAfter(wait) => self.start_after(wait, lane, myself),
             Next::AgainAfterBackoff => {
                 let policy = self.deps.settings.retry();
                 let random = &self.deps.random;
                 let backoff =
                     entry.backoff.get_or_insert_with(|| Backoff::new(policy, random.clone()));
-                again_after(backoff.next_wait(), lane, myself);
+                let wait = backoff.next_wait();
+                self.start_after(wait, lane, myself);
             }
             Next::Accepted(external_id) => {
                 let has_receipts = self.deps.spec.has_receipts;
@@ -345,22 +362,23 @@ impl WorkerState {
         }
     }
 
+    /// Starts a lane again after a wait, or at the end of its message's life if that comes first:
+    /// the gateway then says that it has expired.
+    fn start_after(&mut self, wait: Duration, lane: LaneKey, myself: &ActorRef<WorkerMsg>) {
+        let Some(entry) = self.lanes.first_mut(&lane) else { return };
+        let wait = wait.min(entry.message.expires_at.since(self.deps.clock.now()));
+        // The timer outlives a worker that is gone; its message then goes nowhere.
+        drop(myself.send_after(wait, move || WorkerMsg::RetryDue(lane)));
+    }
+
     /// Gives the first message of a lane up: a dead letter first, then its status.
     fn fail(&mut self, lane: LaneKey, reason: Reason, detail: &str, myself: &ActorRef<WorkerMsg>) {
         let Some(entry) = self.lanes.first_mut(&lane) else { return };
         let now = self.deps.clock.now();
         let message = &entry.message;
         tracing::warn!(message_id = %message.message_id, %reason, detail, "a message failed");
-        let letter = DeadLetter {
-            topic: entry.record.topic.to_string(),
-            partition: entry.record.partition,
-            offset: entry.record.offset,
-            reason: reason.word().to_owned(),
-            detail: detail.to_owned(),
-            raw: entry.record.value.to_vec(),
-            message_id: Some(message.message_id.clone()),
-            generation: message.generation,
-        };
+        let origin = (&*entry.record.topic, entry.record.partition, entry.record.offset);
+        let letter = DeadLetter::given_up(origin, &entry.record.value, message, reason, detail);
         let account = &lane.account;
         let mut update =
             self.deps.statuses.about(message, account, Status::Failed, &entry.tries, now);
@@ -455,9 +473,4 @@ impl WorkerState {
             self.report();
         }
     }
-}
-
-fn again_after(wait: Duration, lane: LaneKey, myself: &ActorRef<WorkerMsg>) {
-    // The timer outlives a worker that is gone; its message then goes nowhere.
-    drop(myself.send_after(wait, move || WorkerMsg::RetryDue(lane)));
 }

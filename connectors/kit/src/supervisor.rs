@@ -1,7 +1,8 @@
 //! The root supervisor of a connector.
 //!
-//! A publisher or a worker that fails is restarted alone; a gateway together with the workers,
-//! whose messages it had parked; Intake together with its workers, because the log hands their
+//! A publisher, a gateway or a worker that fails is restarted alone: whoever waits for a publisher
+//! or a gateway hears that it is gone and comes again, and a worker's partition begins again at its
+//! last commit. Intake is restarted together with its workers, because the log hands their
 //! partitions out again. Too many restarts end the process with an error: the orchestrator, which
 //! sees more, takes over.
 
@@ -91,16 +92,25 @@ impl ExitReason {
     }
 }
 
-/// Why a connector ended by itself.
+/// Why a connector's end is an error.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the connector gave up: {actor} ended ({exit}) more than {limit} times within a minute")]
-pub struct GaveUp {
-    /// The kind of actor that ended last.
-    pub actor: &'static str,
-    /// How it ended last.
-    pub exit: &'static str,
-    /// The limit.
-    pub limit: usize,
+pub enum Ended {
+    /// Too many restarts.
+    #[error("the connector gave up: {actor} ended ({exit}), after {limit} restarts in a minute")]
+    GaveUp {
+        /// The kind of actor that ended last.
+        actor: &'static str,
+        /// How it ended last.
+        exit: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// Intake ended while draining: calls that had succeeded may not be committed.
+    #[error("the connector did not drain: intake ended ({exit})")]
+    DrainFailed {
+        /// How it ended.
+        exit: &'static str,
+    },
 }
 
 /// What the supervisor begins with.
@@ -111,8 +121,8 @@ pub struct SupervisorArgs {
     pub gateways: Vec<GatewayArgs>,
     /// The publisher's producer.
     pub producer: Arc<dyn Producer>,
-    /// Hears why the supervisor gave up.
-    pub gave_up: oneshot::Sender<GaveUp>,
+    /// Hears of an end that is an error.
+    pub ended: oneshot::Sender<Ended>,
 }
 
 /// See the module.
@@ -127,7 +137,7 @@ pub struct SupervisorState {
     intake: Option<ActorRef<IntakeMsg>>,
     restarts: Restarts,
     stopping: bool,
-    gave_up: Option<oneshot::Sender<GaveUp>>,
+    ended: Option<oneshot::Sender<Ended>>,
 }
 
 /// At most this many restarts within [`Restarts::WINDOW`].
@@ -179,7 +189,7 @@ impl Actor for Supervisor {
             epochs: BTreeMap::new(),
             intake: None,
             stopping: false,
-            gave_up: Some(args.gave_up),
+            ended: Some(args.ended),
         })
     }
 
@@ -206,7 +216,7 @@ impl Actor for Supervisor {
                 let _intake_gone = reply.send(state.spawn_worker(*args, &myself).await);
                 Ok(())
             }
-            SupervisorMsg::Respawn(_) if state.stopping => Ok(()),
+            SupervisorMsg::Respawn(child) if state.stopping && child != Child::Publisher => Ok(()),
             SupervisorMsg::Respawn(child) => state.spawn(child, &myself).await,
             SupervisorMsg::Stop => state.stop(&myself).await,
         }
@@ -224,7 +234,10 @@ impl Actor for Supervisor {
             }
             SupervisionEvent::ActorFailed(who, error) => {
                 let exit = exit_reason(&error);
-                tracing::error!(error = %error, "an actor failed");
+                // A panic's text may quote what it failed on.
+                let why =
+                    if exit == ExitReason::Panicked { String::new() } else { error.to_string() };
+                tracing::error!(exit = exit.word(), why, "an actor failed");
                 state.ended(&who, exit, &myself).await
             }
             _ => Ok(()),
@@ -282,10 +295,6 @@ impl SupervisorState {
         };
         match started {
             Ok(cell) => {
-                if matches!(child, Child::Gateway(_)) {
-                    // What its predecessor had parked is found again in the log.
-                    self.tell_intake(IntakeMsg::RestartAll);
-                }
                 self.children.insert(cell.get_id(), (child, cell));
                 Ok(())
             }
@@ -305,6 +314,7 @@ impl SupervisorState {
         let tasks = args.tasks.clone();
         let spawned = Actor::spawn_linked(None, PartitionWorker, args, myself.get_cell()).await;
         let (worker, _) = spawned?;
+        self.epochs.retain(|_, tasks| !tasks.is_reaped());
         self.epochs.insert(worker.get_id(), tasks);
         self.children.insert(worker.get_id(), (child, worker.get_cell()));
         Ok(worker)
@@ -317,12 +327,12 @@ impl SupervisorState {
         myself: &ActorRef<SupervisorMsg>,
     ) -> Result<(), ActorProcessingErr> {
         let Some((child, _)) = self.children.remove(&who.get_id()) else { return Ok(()) };
-        self.epochs.remove(&who.get_id());
+        if let Some(tasks) = self.epochs.get(&who.get_id()) {
+            // Nothing more starts for a worker that is gone; its successor does it again.
+            tasks.drain();
+        }
         if self.stopping {
-            if child == Child::Intake {
-                self.stop_the_rest(myself).await;
-            }
-            return Ok(());
+            return self.ended_while_stopping(child, exit, myself).await;
         }
         match &child {
             // A worker ends in peace when its partition goes away.
@@ -338,15 +348,43 @@ impl SupervisorState {
         }
     }
 
+    /// Draining needs Intake, which commits, and a publisher; the others are not replaced.
+    async fn ended_while_stopping(
+        &mut self,
+        child: Child,
+        exit: ExitReason,
+        myself: &ActorRef<SupervisorMsg>,
+    ) -> Result<(), ActorProcessingErr> {
+        match child {
+            Child::Intake => {
+                if exit != ExitReason::Stopped {
+                    self.tell_end(Ended::DrainFailed { exit: exit.word() });
+                }
+                self.stop_the_rest(myself).await;
+                Ok(())
+            }
+            Child::Publisher => self.restart(child, exit, myself),
+            Child::Worker(at, epoch) if exit != ExitReason::Stopped => {
+                self.tell_intake(IntakeMsg::WorkerLost(at, epoch));
+                Ok(())
+            }
+            Child::Worker(..) | Child::Gateway(_) => Ok(()),
+        }
+    }
+
+    fn tell_end(&mut self, ended: Ended) {
+        if let Some(listener) = self.ended.take() {
+            let _nobody_listens = listener.send(ended);
+        }
+    }
+
     /// Counts an ending; too many are the end.
     fn count(&mut self, child: &Child, exit: ExitReason) -> Result<Duration, ActorProcessingErr> {
         Metric::ActorRestarts.count(self.worker.service, &[child.word(), exit.word()]);
         self.restarts.admit(Instant::now()).ok_or_else(|| {
             let limit = Restarts::LIMIT;
-            let gave_up = GaveUp { actor: child.word(), exit: exit.word(), limit };
-            if let Some(listener) = self.gave_up.take() {
-                let _nobody_listens = listener.send(gave_up.clone());
-            }
+            let gave_up = Ended::GaveUp { actor: child.word(), exit: exit.word(), limit };
+            self.tell_end(gave_up.clone());
             gave_up.into()
         })
     }
@@ -379,11 +417,13 @@ impl SupervisorState {
             .map(|(_, cell)| cell.clone())
             .collect();
         self.children.retain(|_, (child, _)| !is_worker(child));
+        let epochs = std::mem::take(&mut self.epochs);
+        epochs.values().for_each(EpochTasks::drain);
+        for tasks in epochs.into_values() {
+            tasks.reap().await;
+        }
         for worker in workers {
             stop_and_wait(&worker).await;
-        }
-        for tasks in std::mem::take(&mut self.epochs).into_values() {
-            tasks.reap().await;
         }
     }
 

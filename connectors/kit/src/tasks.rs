@@ -44,6 +44,11 @@ impl EpochTasks {
         !self.draining.is_cancelled() && !self.killed.is_cancelled()
     }
 
+    /// Whether everything of the epoch has been ended.
+    pub fn is_reaped(&self) -> bool {
+        self.killed.is_cancelled()
+    }
+
     /// Ends all tasks and waits until they are gone.
     pub async fn reap(&self) {
         self.draining.cancel();

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::body::to_bytes;
+use axum::extract::{Query, Request, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chat4all_eventlog::{NewRecord, Producer, Topology, append};
 use chat4all_process::Clock;
 use chat4all_process::metric::Metric;
 use futures::future::try_join_all;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::platform::{Platform, Webhook, WebhookEvent, WebhookRefusal};
 use crate::statuses::Statuses;
@@ -24,6 +26,13 @@ const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 /// How long the log may take; then the platform hears 503 and repeats.
 pub(crate) const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The most bodies in memory at once: with [`MAX_BODY_BYTES`] at most 256 MiB. Probes are not
+/// counted, so a flood of webhooks does not look like a dead process.
+const MAX_BODIES: usize = 64;
+
 /// What the webhook stands on.
 #[derive(Clone)]
 pub(crate) struct WebhookDeps {
@@ -33,14 +42,17 @@ pub(crate) struct WebhookDeps {
     pub statuses: Statuses,
     pub topology: Topology,
     pub clock: Clock,
+    pub places: Arc<Semaphore>,
+}
+
+/// Room for the bodies of one webhook.
+pub(crate) fn places() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(MAX_BODIES))
 }
 
 /// `GET` and `POST /webhook`.
 pub(crate) fn router(deps: WebhookDeps) -> Router {
-    Router::new()
-        .route("/webhook", get(confirm).post(receive))
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .with_state(deps)
+    Router::new().route("/webhook", get(confirm).post(receive)).with_state(deps)
 }
 
 async fn confirm(
@@ -53,7 +65,18 @@ async fn confirm(
     }
 }
 
-async fn receive(State(deps): State<WebhookDeps>, headers: HeaderMap, body: Bytes) -> Response {
+async fn receive(State(deps): State<WebhookDeps>, request: Request) -> Response {
+    let Ok(_place) = deps.places.try_acquire() else {
+        deps.count("overloaded", 1);
+        return try_again();
+    };
+    let (head, body) = request.into_parts();
+    let headers = head.headers;
+    let body = match timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY_BYTES)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return (StatusCode::PAYLOAD_TOO_LARGE, "at most 4 MiB").into_response(),
+        Err(_) => return (StatusCode::REQUEST_TIMEOUT, "too slow").into_response(),
+    };
     let read = || deps.platform.read_webhook(&headers, &body);
     let webhook = match catch_unwind(AssertUnwindSafe(read)) {
         Ok(Ok(webhook)) => webhook,
@@ -72,14 +95,22 @@ async fn receive(State(deps): State<WebhookDeps>, headers: HeaderMap, body: Byte
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
     };
-    match deps.append_all(webhook).await {
-        Ok(()) => StatusCode::OK.into_response(),
-        Err(error) => {
+    // The producer's own patience does not cover the wait for room in its queue.
+    match timeout(APPEND_TIMEOUT, deps.append_all(webhook)).await {
+        Ok(Ok(())) => StatusCode::OK.into_response(),
+        Ok(Err(error)) => {
             tracing::warn!(%error, "a webhook could not be written; the platform will repeat it");
-            let retry_after = [(header::RETRY_AFTER, "5")];
-            (StatusCode::SERVICE_UNAVAILABLE, retry_after).into_response()
+            try_again()
+        }
+        Err(_) => {
+            tracing::warn!("a webhook was not written in time; the platform will repeat it");
+            try_again()
         }
     }
+}
+
+fn try_again() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")]).into_response()
 }
 
 impl WebhookDeps {
@@ -90,30 +121,25 @@ impl WebhookDeps {
 
     /// One event after the other is queued; all acknowledgements are waited for together.
     async fn append_all(&self, webhook: Webhook) -> Result<(), chat4all_eventlog::AppendError> {
+        let (kinds, records): (Vec<&str>, Vec<NewRecord>) =
+            webhook.events.into_iter().map(|event| self.record(event)).unzip();
+        try_join_all(records.into_iter().map(|record| append(&*self.producer, record))).await?;
+        kinds.into_iter().for_each(|kind| self.count(kind, 1));
         if webhook.ignored > 0 {
             self.count("ignored", webhook.ignored as u64);
         }
-        let records = webhook.events.into_iter().map(|event| self.record(event));
-        let records: Vec<NewRecord> = records.collect();
-        try_join_all(records.into_iter().map(|record| append(&*self.producer, record))).await?;
         Ok(())
     }
 
-    fn record(&self, event: WebhookEvent) -> NewRecord {
+    fn record(&self, event: WebhookEvent) -> (&'static str, NewRecord) {
         let now = self.clock.now();
         match event {
             WebhookEvent::Status(report) => {
-                self.count("status", 1);
-                self.topology.status_update(&self.statuses.reported(report), now)
+                let update = self.statuses.reported(report);
+                ("status", self.topology.status_update(&update, now))
             }
-            WebhookEvent::Receipt(receipt) => {
-                self.count("receipt", 1);
-                self.topology.receipt(&receipt, now)
-            }
-            WebhookEvent::Inbound(inbound) => {
-                self.count("inbound", 1);
-                self.topology.inbound(&inbound, now)
-            }
+            WebhookEvent::Receipt(receipt) => ("receipt", self.topology.receipt(&receipt, now)),
+            WebhookEvent::Inbound(inbound) => ("inbound", self.topology.inbound(&inbound, now)),
         }
     }
 }

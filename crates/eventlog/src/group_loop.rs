@@ -73,6 +73,8 @@ const RETRY: BackoffPolicy = BackoffPolicy::new(Duration::from_millis(100), Dura
 struct Partition {
     epoch: Epoch,
     tracker: OffsetTracker,
+    /// Records whose effect was started and is not acknowledged.
+    started: usize,
     /// The last commit that is known to be durable.
     committed: (u64, String),
 }
@@ -113,6 +115,8 @@ pub async fn run(
     };
     let mut ticks = interval(options.commit_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut backoff = Backoff::new(RETRY, group.random.clone());
+    let mut not_before = Instant::now();
     loop {
         group.start_waiting();
         let has_room = group.waiting.is_empty() && group.in_hand.len() < options.max_in_hand;
@@ -122,7 +126,17 @@ pub async fn run(
             Some(done) = group.in_hand.next() => group.complete(&done),
             _ = ticks.tick() => group.commit().await?,
             () = group.handler.room(), if !group.waiting.is_empty() => {}
-            event = group.consumer.next(), if has_room => group.on_event(event?).await?,
+            event = next_event(&*group.consumer, not_before), if has_room => match event {
+                Ok(event) => {
+                    backoff.reset();
+                    group.on_event(event).await?;
+                }
+                Err(LogError::Unavailable(why)) => {
+                    tracing::warn!(why, "cannot read from the log yet");
+                    not_before = Instant::now() + backoff.next_half_jittered();
+                }
+                Err(error) => return Err(error),
+            },
         }
     }
     // What was not started is received again by the next owner.
@@ -131,6 +145,15 @@ pub async fn run(
     group.commit().await?;
     group.consumer.close().await;
     Ok(())
+}
+
+/// The next event, not asked for before a moment. May be cancelled.
+async fn next_event(
+    consumer: &dyn Consumer,
+    not_before: Instant,
+) -> Result<ConsumerEvent, LogError> {
+    tokio::time::sleep_until(not_before).await;
+    consumer.next().await
 }
 
 impl GroupLoop {
@@ -157,7 +180,7 @@ impl GroupLoop {
         }
         tracing::debug!(partition = %at, position, "assigned");
         let committed = (position, note.unwrap_or_default());
-        self.partitions.insert(at, Partition { epoch, tracker, committed });
+        self.partitions.insert(at, Partition { epoch, tracker, started: 0, committed });
     }
 
     fn receive(&mut self, epoch: Epoch, records: &[Record]) {
@@ -186,6 +209,9 @@ impl GroupLoop {
                 self.waiting.push_front((epoch, record));
                 break;
             };
+            if let Some(partition) = self.partitions.get_mut(&at) {
+                partition.started += 1;
+            }
             let again = Again {
                 handler: self.handler.clone(),
                 service: self.options.service,
@@ -208,6 +234,7 @@ impl GroupLoop {
 
     fn complete(&mut self, (at, epoch, offset): &Done) {
         if let Some(partition) = self.partitions.get_mut(at).filter(|p| p.epoch == *epoch) {
+            partition.started -= 1;
             partition.tracker.complete(*offset);
         }
         self.report_in_hand();
@@ -233,16 +260,16 @@ impl GroupLoop {
     /// Waits until nothing of the chosen partitions is in hand, or until the deadline: what is
     /// then unfinished stays uncommitted and is received again by the next owner.
     async fn drain(&mut self, deadline: Instant, chosen: impl Fn(&TopicPartition) -> bool) {
-        let unfinished = |partitions: &BTreeMap<TopicPartition, Partition>| -> usize {
+        let started = |partitions: &BTreeMap<TopicPartition, Partition>| -> usize {
             let chosen = partitions.iter().filter(|(at, _)| chosen(at));
-            chosen.map(|(_, partition)| partition.tracker.unfinished()).sum()
+            chosen.map(|(_, partition)| partition.started).sum()
         };
-        while unfinished(&self.partitions) > 0 {
+        while started(&self.partitions) > 0 {
             match timeout_at(deadline, self.in_hand.next()).await {
                 Ok(Some(done)) => self.complete(&done),
                 Ok(None) => return,
                 Err(_) => {
-                    let left = unfinished(&self.partitions);
+                    let left = started(&self.partitions);
                     tracing::warn!(left, "records were left uncommitted at the drain deadline");
                     return;
                 }

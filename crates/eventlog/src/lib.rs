@@ -23,6 +23,8 @@ mod spec;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "conformance")]
+pub mod faulty;
 
 use std::sync::Arc;
 

@@ -3,17 +3,19 @@
 //! What matters to a caller that must not send twice is whether the request can have been read by
 //! the other side. [`CallError`] says exactly that.
 
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use thiserror::Error;
+use tower_service::Service;
 
 /// A call without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -53,26 +55,50 @@ pub struct HttpClient<C> {
     client: Client<C, Full<Bytes>>,
 }
 
+/// A connector that gives up after [`CONNECT_TIMEOUT`].
+#[derive(Clone, Debug)]
+pub struct ConnectWithin<C>(C);
+
+impl<C> Service<Uri> for ConnectWithin<C>
+where
+    C: Service<Uri>,
+    C::Future: Send + 'static,
+    C::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = C::Response;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = BoxFuture<'static, Result<C::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.0.call(uri));
+        Box::pin(async move { connecting.await?.map_err(Into::into) })
+    }
+}
+
 /// Makes rustls use the one crypto provider of this program. Must run before the first connection.
 pub fn install_crypto() {
     // An error means that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-impl HttpClient<HttpsConnector<HttpConnector>> {
+impl HttpClient<ConnectWithin<HttpsConnector<HttpConnector>>> {
     /// Calls over TCP, with TLS for `https:` (the common public roots).
     pub fn over_tcp() -> Self {
         install_crypto();
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let connector = HttpsConnectorBuilder::new()
             .with_webpki_roots()
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        Self::over(connector)
+        // Around name, TCP and TLS together: whatever hangs there, nothing was sent.
+        Self::over(ConnectWithin(connector))
     }
 }
 

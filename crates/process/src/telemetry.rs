@@ -13,6 +13,7 @@ use crate::metric::{Kind, Metric};
 pub fn start_logging() {
     let filter = EnvFilter::try_from_env("CHAT4ALL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    hide_panic_texts();
     // A second call (tests in one process) keeps the first subscriber.
     let _already_started = if std::io::stderr().is_terminal() {
         builder.compact().try_init().is_err()
@@ -25,6 +26,14 @@ pub fn start_logging() {
             .try_init()
             .is_err()
     };
+}
+
+/// Makes a panic a log line that names its place only: its text may quote what it failed on (I10).
+pub fn hide_panic_texts() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a panic");
+    }));
 }
 
 /// Upper bounds of the histograms' buckets, in seconds: 1 ms to 30 s.

@@ -45,11 +45,11 @@ pub async fn autopsy(installation: &Installation) -> Autopsy {
     let at = |name: &str| copies.path().join(name);
     let log = EmbeddedLog::open(&at("log.db"), EmbeddedOptions::default(), Clock::system());
     let log = log.expect("the log opens after a kill");
-    let completed = completions(&*log).await;
+    let completed = completions(&log).await;
     let accepted = accepted(&at("simulator.db"));
     let (mut in_flight, mut times) = (0, Vec::new());
     for platform in ["whatsapp", "instagram"] {
-        for id in uncommitted(&*log, platform).await.intersection(&accepted) {
+        for id in uncommitted(&log, platform).await.intersection(&accepted) {
             match completed.get(id) {
                 Some(at_ms) => times.push(*at_ms),
                 None => in_flight += 1,

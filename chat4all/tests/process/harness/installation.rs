@@ -6,13 +6,12 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{Http, PATIENCE, eventually, ports, processes};
+use super::{Http, PATIENCE, Running, eventually, ports};
 
 /// The listening keys, and the names of their ports.
 const LISTENERS: [(&str, &str); 6] = [
@@ -30,6 +29,7 @@ pub struct Installation {
     ports: BTreeMap<&'static str, u16>,
     settings: BTreeMap<String, String>,
     log_filter: String,
+    executable: PathBuf,
     runs: usize,
 }
 
@@ -48,11 +48,14 @@ impl Installation {
         let ports = LISTENERS.iter().zip(ports).map(|((name, _), port)| (*name, port)).collect();
         let folder = tempfile::tempdir().expect("a folder");
         let (settings, log_filter) = (BTreeMap::new(), "info".to_owned());
-        let mut new = Self { folder, ports, settings, log_filter, runs: 0 };
+        let executable = PathBuf::from(env!("CARGO_BIN_EXE_chat4all"));
+        let mut new = Self { folder, ports, settings, log_filter, executable, runs: 0 };
         for (name, key) in LISTENERS {
-            new = new.set(key, &format!("\"127.0.0.1:{}\"", new.ports[name]));
+            let at = format!("\"127.0.0.1:{}\"", new.ports[name]);
+            new = new.set(key, &at);
         }
-        new = new.set("data", &format!("{:?}", new.data()));
+        let data = format!("{:?}", new.data());
+        new = new.set("data", &data);
         for platform in ["whatsapp", "instagram"] {
             new = new.set(&format!("connectors.{platform}.policy.in_doubt_wait_ms"), "1000");
         }
@@ -93,6 +96,18 @@ impl Installation {
         self
     }
 
+    /// Runs from a copy of the executable, which the test may remove.
+    pub fn own_executable(mut self) -> Self {
+        let copy = self.folder.path().join("chat4all");
+        fs::copy(&self.executable, &copy).expect("the folder takes a copy");
+        self.executable = copy;
+        self
+    }
+
+    pub fn executable(&self) -> &Path {
+        &self.executable
+    }
+
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -123,7 +138,7 @@ impl Installation {
 
     /// The executable, in the folder, free of this process's settings.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chat4all"));
+        let mut command = Command::new(&self.executable);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CHAT4ALL")) {
             command.env_remove(name);
         }
@@ -169,7 +184,6 @@ impl Installation {
         command.stdout(File::create(&stdout).expect("a file"));
         command.stderr(File::create(&stderr).expect("a file"));
         let mut child = command.spawn().expect("the executable starts");
-        let pid = child.id().expect("it has not ended");
         let started = eventually("the start line", async || {
             let line = fs::read_to_string(&stdout).ok().filter(|text| text.ends_with('\n'));
             let ended = child.try_wait().expect("it can be waited for");
@@ -179,7 +193,7 @@ impl Installation {
         });
         let started: Value = serde_json::from_str(&started.await).expect("JSON");
         assert_eq!(started["event"], "started");
-        Running { child, pid, started, simulators: processes::children(pid) }
+        Running::new(child, started, stderr)
     }
 
     /// Everything that all runs have written to their standard outputs.
@@ -207,76 +221,5 @@ impl Installation {
         let samples = samples.filter(|line| line.contains(labels));
         let values = samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
         values.sum::<f64>() as u64
-    }
-}
-
-/// A running `chat4all`. Dropping it kills it and its simulators.
-pub struct Running {
-    child: Child,
-    pid: u32,
-    /// The start line.
-    pub started: Value,
-    simulators: Vec<u32>,
-}
-
-impl Running {
-    /// The simulator beside it, as soon as there is one that is not known yet.
-    pub async fn simulator(&mut self) -> u32 {
-        eventually("a simulator", async || {
-            let pid = *processes::children(self.pid).first()?;
-            if !self.simulators.contains(&pid) {
-                self.simulators.push(pid);
-            }
-            Some(pid)
-        })
-        .await
-    }
-
-    /// Kills its simulator, as `kill -9` does, and waits for the next one.
-    pub async fn kill_simulator(&mut self) {
-        let pid = self.simulator().await;
-        processes::signal(pid, Signal::KILL);
-        eventually("the simulator's end", async || (!processes::runs(pid)).then_some(())).await;
-        assert_ne!(self.simulator().await, pid);
-    }
-
-    /// Kills it as `kill -9` does; its simulator lives on for a moment.
-    pub async fn kill(mut self) -> Vec<u32> {
-        self.simulator().await;
-        processes::signal(self.pid, Signal::KILL);
-        self.child.wait().await.expect("it can be waited for");
-        std::mem::take(&mut self.simulators)
-    }
-
-    /// Kills it, and waits until its simulator has ended by itself.
-    pub async fn kill_and_wait(self) {
-        let simulators = self.kill().await;
-        eventually("the end of the simulator with its parent", async || {
-            (!simulators.iter().any(|pid| processes::runs(*pid))).then_some(())
-        })
-        .await;
-    }
-
-    /// Sends SIGTERM and returns the exit code; its simulator has ended by then.
-    pub async fn terminate(mut self) -> Option<i32> {
-        processes::signal(self.pid, Signal::TERM);
-        let ended = timeout(PATIENCE, self.child.wait()).await.expect("it ends");
-        for pid in &self.simulators {
-            assert!(!processes::runs(*pid), "the simulator outlived its parent's clean end");
-        }
-        ended.expect("it can be waited for").code()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.child.id().is_some() {
-            let children = processes::children(self.pid);
-            // First the parent, which would start another simulator; its end closes their inputs.
-            let _ended_meanwhile = self.child.start_kill();
-            for pid in children {
-                processes::end(pid);
-            }
-        }
     }
 }

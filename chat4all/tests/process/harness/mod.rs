@@ -6,15 +6,17 @@ mod installation;
 mod ledger;
 mod ports;
 mod processes;
+mod running;
 mod traffic;
 
 use std::time::Duration;
 
 pub use self::autopsy::autopsy;
 pub use self::http::Http;
-pub use self::installation::{Ended, Installation, Running};
+pub use self::installation::{Ended, Installation};
 pub use self::ledger::Ledger;
-pub use self::traffic::{Plan, Traffic};
+pub use self::running::Running;
+pub use self::traffic::Plan;
 
 /// How long anything may take before a test fails. It bounds failures and synchronises nothing.
 pub const PATIENCE: Duration = Duration::from_secs(120);

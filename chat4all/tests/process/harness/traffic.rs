@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chat4all_process::{Clock, Random};
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{Http, Installation, Ledger, eventually};
+use super::{Http, Installation, Ledger, PATIENCE, POLL, eventually};
 
 /// Requests under way at a time.
 const SENDERS: usize = 16;
@@ -101,14 +101,22 @@ async fn send(http: &Http, url: &str, random: &Random, to: &Conversation, number
         "receiver_id": to.receiver,
         "content": format!("message {number} of {}", to.id),
     });
-    eventually("a message is accepted", async || {
-        let answer = http.post(url, &body).await.ok()?;
-        let status = answer.status;
-        assert!(status == StatusCode::ACCEPTED || status.is_server_error(), "{status}");
-        (status == StatusCode::ACCEPTED).then_some(())
-    })
-    .await;
+    // Not `eventually`: its closures cannot go to a task.
+    let accepted = async {
+        while !is_accepted(http, url, &body).await {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, accepted).await.expect("a message is accepted in time");
     id
+}
+
+/// Whether the answer is 202; anything but that, a 503 or no answer fails the test.
+async fn is_accepted(http: &Http, url: &str, body: &Value) -> bool {
+    let Ok(answer) = http.post(url, body).await else { return false };
+    let status = answer.status;
+    assert!(status == StatusCode::ACCEPTED || status.is_server_error(), "{status}");
+    status == StatusCode::ACCEPTED
 }
 
 impl Traffic {
@@ -206,7 +214,7 @@ pub struct Compared {
     pub strange: usize,
 }
 
-fn text(value: &serde_json::Value) -> String {
+fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 

@@ -4,9 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::{any_text, read_generation};
+use super::{Message, any_text, read_generation};
 use crate::fields::{FieldError, Fields, Rule, parse_object};
 use crate::id::MessageId;
+use crate::reason::Reason;
 use crate::time::Generation;
 
 /// A record that could not be handled, with all that is needed to look at it and to try again, on
@@ -51,21 +52,37 @@ impl DeadLetter {
         raw: &[u8],
         why: &FieldError,
     ) -> Self {
-        let (kept, detail) = match raw.get(..MAX_RAW_BYTES) {
-            Some(cut) if cut.len() < raw.len() => {
-                (cut, format!("{why}; the first {MAX_RAW_BYTES} of {} bytes", raw.len()))
-            }
-            _ => (raw, why.to_string()),
-        };
+        let (raw, detail) = cut(raw, why.to_string());
         Self {
             topic: topic.to_owned(),
             partition,
             offset,
             reason: UNREADABLE.to_owned(),
             detail,
-            raw: kept.to_vec(),
+            raw,
             message_id: None,
             generation: Generation::FIRST,
+        }
+    }
+
+    /// A message that was given up, with its record.
+    pub fn given_up(
+        (topic, partition, offset): (&str, u32, u64),
+        raw: &[u8],
+        message: &Message,
+        reason: Reason,
+        detail: &str,
+    ) -> Self {
+        let (raw, detail) = cut(raw, detail.to_owned());
+        Self {
+            topic: topic.to_owned(),
+            partition,
+            offset,
+            reason: reason.word().to_owned(),
+            detail,
+            raw,
+            message_id: Some(message.message_id.clone()),
+            generation: message.generation,
         }
     }
 
@@ -92,6 +109,17 @@ impl DeadLetter {
     /// The record's key: its origin, so that a repeated dead letter has the same key.
     pub fn key(&self) -> String {
         format!("{}/{}/{}", self.topic, self.partition, self.offset)
+    }
+}
+
+/// Keeps at most [`MAX_RAW_BYTES`] and says so.
+fn cut(raw: &[u8], detail: String) -> (Vec<u8>, String) {
+    match raw.get(..MAX_RAW_BYTES) {
+        Some(kept) if kept.len() < raw.len() => {
+            let whole = raw.len();
+            (kept.to_vec(), format!("{detail}; only the first {MAX_RAW_BYTES} of {whole} bytes"))
+        }
+        _ => (raw.to_vec(), detail),
     }
 }
 

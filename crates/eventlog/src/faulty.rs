@@ -1,33 +1,47 @@
-//! A log whose calls panic or fail as often as they are told.
+//! A log that goes wrong as a test tells it, around any other log.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use chat4all_eventlog::inline::InlineLog;
-use chat4all_eventlog::{
-    Ack, Bounds, Commit, CommitError, Consumer, ConsumerEvent, EventLog, LogError, NewRecord,
-    Producer, ProducerOptions, Record, Subscription, TopicPartition, TopicSpec,
-};
 use futures::future::BoxFuture;
 
-/// How often each call still goes wrong.
-#[derive(Default)]
-pub struct Faults {
-    pub enqueue_panics: AtomicU32,
-    pub commit_panics: AtomicU32,
-    pub read_errors: AtomicU32,
-    /// The highest offset committed.
-    pub committed: AtomicU64,
+use crate::{
+    Ack, AppendError, Bounds, Commit, CommitError, Consumer, ConsumerEvent, EventLog, LogError,
+    NewRecord, Patience, Producer, ProducerOptions, Record, Subscription, TopicPartition,
+    TopicSpec,
+};
+
+/// What goes wrong with an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendFault {
+    /// Not written, and the caller hears that it is not acknowledged.
+    Lost,
+    /// Written, and the caller hears that it is not acknowledged.
+    Unacknowledged,
 }
 
-fn take(left: &AtomicU32) -> bool {
-    let less = |n: u32| n.checked_sub(1);
-    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+/// Decides at each call. May panic, which then is the fault.
+pub trait Faults: Send + Sync + 'static {
+    /// About to append for a producer that gives up; a patient one never fails.
+    fn append(&self, record: &NewRecord) -> Option<AppendFault>;
+
+    /// About to commit.
+    fn commit(&self, commits: &[Commit]);
+
+    /// About to read back.
+    fn read(&self) -> Option<LogError>;
 }
 
+/// See the module.
 pub struct FaultyLog {
-    pub inner: Arc<InlineLog>,
-    pub faults: Arc<Faults>,
+    inner: Arc<dyn EventLog>,
+    faults: Arc<dyn Faults>,
+}
+
+impl FaultyLog {
+    /// `inner`, with these faults.
+    pub fn new(inner: Arc<dyn EventLog>, faults: Arc<dyn Faults>) -> Arc<Self> {
+        Arc::new(Self { inner, faults })
+    }
 }
 
 impl EventLog for FaultyLog {
@@ -41,7 +55,8 @@ impl EventLog for FaultyLog {
 
     fn producer(&self, options: ProducerOptions) -> Arc<dyn Producer> {
         let inner = self.inner.producer(options);
-        Arc::new(FaultyProducer { inner, faults: self.faults.clone() })
+        let patient = options.patience == Patience::Forever;
+        Arc::new(FaultyProducer { inner, faults: self.faults.clone(), patient })
     }
 
     fn subscribe(&self, to: Subscription) -> BoxFuture<'_, Result<Arc<dyn Consumer>, LogError>> {
@@ -62,10 +77,10 @@ impl EventLog for FaultyLog {
         from: u64,
         max: usize,
     ) -> BoxFuture<'a, Result<Vec<Record>, LogError>> {
-        if take(&self.faults.read_errors) {
-            return Box::pin(async { Err(LogError::Unavailable("for a test".to_owned())) });
+        match self.faults.read() {
+            Some(error) => Box::pin(async { Err(error) }),
+            None => self.inner.read(at, from, max),
         }
-        self.inner.read(at, from, max)
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), LogError>> {
@@ -75,13 +90,22 @@ impl EventLog for FaultyLog {
 
 struct FaultyProducer {
     inner: Arc<dyn Producer>,
-    faults: Arc<Faults>,
+    faults: Arc<dyn Faults>,
+    patient: bool,
 }
 
 impl Producer for FaultyProducer {
     fn enqueue(&self, record: NewRecord) -> Result<Ack, Box<NewRecord>> {
-        assert!(!take(&self.faults.enqueue_panics), "a panic for a test");
-        self.inner.enqueue(record)
+        let fault = if self.patient { None } else { self.faults.append(&record) };
+        let unacknowledged = || AppendError::Unavailable("for a test".to_owned());
+        match fault {
+            None => self.inner.enqueue(record),
+            Some(AppendFault::Lost) => Ok(Box::pin(async move { Err(unacknowledged()) })),
+            Some(AppendFault::Unacknowledged) => {
+                let ack = self.inner.enqueue(record)?;
+                Ok(Box::pin(async move { ack.await.and_then(|_| Err(unacknowledged())) }))
+            }
+        }
     }
 
     fn room(&self) -> BoxFuture<'_, ()> {
@@ -91,7 +115,7 @@ impl Producer for FaultyProducer {
 
 struct FaultyConsumer {
     inner: Arc<dyn Consumer>,
-    faults: Arc<Faults>,
+    faults: Arc<dyn Faults>,
 }
 
 impl Consumer for FaultyConsumer {
@@ -100,9 +124,7 @@ impl Consumer for FaultyConsumer {
     }
 
     fn commit(&self, commits: Vec<Commit>) -> BoxFuture<'_, Result<Vec<CommitError>, LogError>> {
-        assert!(!take(&self.faults.commit_panics), "a panic for a test");
-        let highest = commits.iter().map(|commit| commit.offset).max().unwrap_or(0);
-        self.faults.committed.fetch_max(highest, Ordering::Relaxed);
+        self.faults.commit(&commits);
         self.inner.commit(commits)
     }
 
