@@ -32,6 +32,7 @@ pub struct Coverage {
     retries: u64,
     in_doubt: u64,
     throttled: u64,
+    refused_accounts: u64,
     redeliveries: u64,
     duplicates_skipped: u64,
     early_receipts: u64,
@@ -47,6 +48,7 @@ impl Coverage {
         self.retries += other.retries;
         self.in_doubt += other.in_doubt;
         self.throttled += other.throttled;
+        self.refused_accounts += other.refused_accounts;
         self.redeliveries += other.redeliveries;
         self.duplicates_skipped += other.duplicates_skipped;
         self.early_receipts += other.early_receipts;
@@ -60,6 +62,7 @@ impl Coverage {
             self.retries,
             self.in_doubt,
             self.throttled,
+            self.refused_accounts,
             self.redeliveries,
             self.duplicates_skipped,
             self.early_receipts,
@@ -74,7 +77,7 @@ impl fmt::Display for Coverage {
         write!(
             f,
             "{} seeds, {} messages, {} calls: breaker opened {}, retries {}, in doubt {}, \
-             throttled {}, redeliveries {}, duplicates skipped {}, early receipts {}, failed {}",
+             throttled {}, refused accounts {}, redeliveries {}, duplicates skipped {}, early receipts {}, failed {}",
             self.seeds,
             self.messages,
             self.calls,
@@ -82,6 +85,7 @@ impl fmt::Display for Coverage {
             self.retries,
             self.in_doubt,
             self.throttled,
+            self.refused_accounts,
             self.redeliveries,
             self.duplicates_skipped,
             self.early_receipts,
@@ -159,6 +163,7 @@ fn coverage(history: &History, metrics: &Metrics) -> Coverage {
         retries: metrics.sum("chat4all_retries_total", "platform", |_| true),
         in_doubt: metrics.sum("chat4all_deliveries_total", "outcome", is("in_doubt")),
         throttled: metrics.sum("chat4all_deliveries_total", "outcome", is("throttled")),
+        refused_accounts: metrics.sum("chat4all_deliveries_total", "outcome", is("account")),
         redeliveries: consumed.saturating_sub(appended),
         duplicates_skipped: metrics.sum("chat4all_duplicates_skipped_total", "platform", |_| true),
         early_receipts: early_receipts(history),

@@ -120,8 +120,8 @@ impl Life {
         }
     }
 
-    /// Some lives have an outage long enough to open a breaker, some a throttled account, some
-    /// receivers who cannot be reached.
+    /// Some lives have an outage long enough to open a breaker, some a throttled or a refused
+    /// account, some receivers who cannot be reached.
     fn plan_trouble(&self) {
         let vendor = |code, retry_after_s| FaultKind::Error {
             code,
@@ -135,6 +135,7 @@ impl Life {
             (3, whatsapp(vendor(131_026, None), 2)),
             (3, whatsapp(vendor(130_429, Some(2)), 1)),
             (3, whatsapp(vendor(131_056, None), 1)),
+            (4, whatsapp(vendor(190, None), 1)),
         ];
         for (one_in, fault) in trouble {
             if self.random.chance(1, one_in) {

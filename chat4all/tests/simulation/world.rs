@@ -126,6 +126,7 @@ impl World {
             ("PLATFORMS__WHATSAPP__ACCOUNTS__SECOND__PER_SECOND", "80"),
             ("CONNECTORS__WHATSAPP__POLICY__IN_DOUBT_WAIT_MS", "3000"),
             ("CONNECTORS__INSTAGRAM__POLICY__IN_DOUBT_WAIT_MS", "3000"),
+            ("CONNECTORS__WHATSAPP__POLICY__REFUSED_ACCOUNT_PAUSE_MS", "20000"),
         ];
         let environment: HashMap<String, String> = environment
             .into_iter()

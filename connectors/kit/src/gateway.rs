@@ -73,8 +73,8 @@ pub enum GatewayMsg {
     Deliver(Box<Job>),
     /// A call has ended.
     Finished(Permit, Verdict),
-    /// Look again whether something can start.
-    Wake,
+    /// Look again whether something can start: the wake-up for this moment.
+    Wake(Instant),
     /// A partition goes away: answer for what of it is parked.
     Sweep,
 }
@@ -194,7 +194,9 @@ impl Actor for Gateway {
         match message {
             GatewayMsg::Deliver(job) => state.parked.push_back(job),
             GatewayMsg::Finished(permit, verdict) => state.finished(permit, verdict),
-            GatewayMsg::Wake => {
+            // A wake-up that was overtaken by an earlier one; its successor is under way.
+            GatewayMsg::Wake(at) if state.wake_at != Some(at) => return Ok(()),
+            GatewayMsg::Wake(_) => {
                 state.wake_at = None;
                 if Instant::now() >= state.sweep_at {
                     state.drop_what_will_not_start();
@@ -274,9 +276,7 @@ impl GatewayState {
                     }
                 }
                 Err(wait) => {
-                    if let Some(at) = wait {
-                        self.wake(at, myself);
-                    }
+                    self.wake(wait, myself);
                     break;
                 }
             }
@@ -306,17 +306,18 @@ impl GatewayState {
         }
     }
 
-    fn wake(&mut self, at: Instant, myself: &ActorRef<GatewayMsg>) {
+    fn wake(&mut self, at: Option<Instant>, myself: &ActorRef<GatewayMsg>) {
+        let now = Instant::now();
+        // Neither a long pause nor calls that do not end may hide that a parked message's life
+        // does.
+        let sweep_at = now + SWEEP_EVERY;
+        let at = at.map_or(sweep_at, |at| at.min(sweep_at));
         if self.wake_at.is_some_and(|earlier| earlier <= at) {
             return;
         }
-        let now = Instant::now();
-        // A long pause must not hide that a parked message's life ends.
-        let at = at.min(now + SWEEP_EVERY);
         self.wake_at = Some(at);
         let wait = at.saturating_duration_since(now);
-        // The timer ends with the wait; one that comes too early only looks again.
-        drop(myself.send_after(wait, || GatewayMsg::Wake));
+        drop(myself.send_after(wait, move || GatewayMsg::Wake(at)));
     }
 
     fn start(&mut self, job: Box<Job>, permit: Permit, myself: &ActorRef<GatewayMsg>) {
@@ -371,5 +372,171 @@ impl Drop for CallUnderWay {
     fn drop(&mut self) {
         let outcome = Outcome::InDoubt { detail: "the call was cut off by us".to_owned() };
         self.report(Verdict::Abandoned, outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use chat4all_contracts::{ConversationId, EpochMs, PlatformName};
+    use chat4all_process::http_client::{CallError, HttpPort};
+    use futures::future::BoxFuture;
+    use http::{Request, Response};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::platform::{Platform, Refusal, Webhook, WebhookRefusal};
+
+    /// A worker that passes on what it is told.
+    struct Listener;
+
+    impl Actor for Listener {
+        type Msg = WorkerMsg;
+        type State = mpsc::Sender<WorkerMsg>;
+        type Arguments = mpsc::Sender<WorkerMsg>;
+
+        async fn pre_start(
+            &self,
+            _: ActorRef<WorkerMsg>,
+            sender: Self::Arguments,
+        ) -> Result<Self::State, ActorProcessingErr> {
+            Ok(sender)
+        }
+
+        async fn handle(
+            &self,
+            _: ActorRef<WorkerMsg>,
+            message: WorkerMsg,
+            sender: &mut Self::State,
+        ) -> Result<(), ActorProcessingErr> {
+            sender.send(message).await.map_err(Into::into)
+        }
+    }
+
+    /// A platform that never answers.
+    struct Silent(PlatformName);
+
+    impl Platform for Silent {
+        fn name(&self) -> &PlatformName {
+            &self.0
+        }
+        fn encode(&self, _: &AccountName, _: &Message) -> Result<Request<Bytes>, Refusal> {
+            Ok(Request::new(Bytes::new()))
+        }
+        fn classify(&self, _: &Response<Bytes>) -> Outcome {
+            Outcome::InDoubt { detail: String::new() }
+        }
+        fn confirm_webhook(&self, _: &[(String, String)]) -> Option<String> {
+            None
+        }
+        fn read_webhook(
+            &self,
+            _: &axum::http::HeaderMap,
+            _: &[u8],
+        ) -> Result<Webhook, WebhookRefusal> {
+            Err(WebhookRefusal::Body)
+        }
+    }
+
+    impl HttpPort for Silent {
+        fn call(
+            &self,
+            _: Request<Bytes>,
+            _: Duration,
+        ) -> BoxFuture<'_, Result<Response<Bytes>, CallError>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    struct Scene {
+        gateway: ActorRef<GatewayMsg>,
+        worker: ActorRef<WorkerMsg>,
+        told: mpsc::Receiver<WorkerMsg>,
+        clock: Clock,
+        tasks: EpochTasks,
+    }
+
+    impl Scene {
+        /// A gateway with room for one call, which never ends.
+        async fn new() -> Self {
+            let (sender, told) = mpsc::channel(10);
+            let (worker, _) = Actor::spawn(None, Listener, sender).await.unwrap();
+            let silent = || Arc::new(Silent(PlatformName::new("silent").unwrap()));
+            let clock = Clock::simulated(EpochMs::saturating(1_000));
+            let settings = KitSettings {
+                max_in_flight: chat4all_process::config::Bounded::new(1),
+                ..KitSettings::default()
+            };
+            let args = GatewayArgs {
+                service: "test",
+                platform: "silent".to_owned(),
+                account: AccountName::new("main").unwrap(),
+                caller: Caller::new(silent(), silent(), Duration::from_secs(900)),
+                settings,
+                per_second: 80,
+                clock: clock.clone(),
+                random: Random::seeded(1),
+            };
+            let (gateway, _) = Actor::spawn(None, Gateway, args).await.unwrap();
+            Self { gateway, worker, told, clock, tasks: EpochTasks::new() }
+        }
+
+        fn deliver(&self, offset: u64, lifetime: Duration) {
+            let record = r#"{"message_id":"m","conversation_id":"c","sender_id":"s",
+                "receiver_id":"p:r","content":"t"}"#;
+            let now = self.clock.now();
+            let message = Message::parse(record.as_bytes(), now).unwrap();
+            let message = Message { expires_at: now.plus(lifetime), ..message };
+            let lane = LaneKey {
+                account: AccountName::new("main").unwrap(),
+                conversation: ConversationId::new("c").unwrap(),
+            };
+            let (tasks, worker) = (self.tasks.clone(), self.worker.clone());
+            let message = Arc::new(message);
+            let job = Job { message, lane, offset, tasks, worker, answered: false };
+            self.gateway.send_message(GatewayMsg::Deliver(Box::new(job))).unwrap();
+        }
+
+        async fn told(&mut self) -> (u64, CallResult) {
+            match self.told.recv().await {
+                Some(WorkerMsg::Called { offset, result, .. }) => (offset, result),
+                _ => panic!("told something else"),
+            }
+        }
+    }
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gateway_that_dies_answers_for_what_it_had_parked() {
+        let mut scene = Scene::new().await;
+        scene.deliver(0, DAY);
+        scene.deliver(1, DAY);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        scene.gateway.kill();
+        assert_eq!(scene.told().await, (1, CallResult::GatewayLost));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_partition_that_goes_away_takes_its_parked_messages_along() {
+        let mut scene = Scene::new().await;
+        scene.deliver(0, DAY);
+        scene.deliver(1, DAY);
+        scene.tasks.drain();
+        scene.gateway.send_message(GatewayMsg::Sweep).unwrap();
+        let (offset, result) = scene.told().await;
+        assert_eq!(result, CallResult::NotStarted);
+        assert!(offset <= 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_parked_message_expires_while_nothing_can_start() {
+        let mut scene = Scene::new().await;
+        scene.deliver(0, DAY);
+        scene.deliver(1, DAY);
+        scene.deliver(2, Duration::from_secs(60));
+        let before = Instant::now();
+        assert_eq!(scene.told().await, (2, CallResult::Expired));
+        assert!(before.elapsed() <= Duration::from_secs(62), "{:?}", before.elapsed());
     }
 }
