@@ -31,7 +31,7 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
             if let Some(seen) = look().await {
                 return seen;
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(POLL).await; // sleep: another process tells nobody when
         }
     };
     let seen = tokio::time::timeout(PATIENCE, polled).await;

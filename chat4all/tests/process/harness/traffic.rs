@@ -104,7 +104,7 @@ async fn send(http: &Http, url: &str, random: &Random, to: &Conversation, number
     // Not `eventually`: its closures cannot go to a task.
     let accepted = async {
         while !is_accepted(http, url, &body).await {
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(POLL).await; // sleep: another process tells nobody when
         }
     };
     tokio::time::timeout(PATIENCE, accepted).await.expect("a message is accepted in time");
