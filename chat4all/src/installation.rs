@@ -83,11 +83,6 @@ impl Installation {
         installation.platforms = Arc::new(platforms);
         Ok(installation)
     }
-
-    /// The topics that are always there, and each platform's.
-    pub fn topology(&self) -> Topology {
-        self.topology
-    }
 }
 
 impl Settings {

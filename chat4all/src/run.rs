@@ -31,6 +31,10 @@ pub(crate) async fn run(config: &ConfigArgs) -> Result<u8, Failure> {
         tracing::warn!("{warning}");
     }
     descriptors::raise_limit();
+    // Before anything is opened: a signal during the start drains what has been started.
+    let stop = Shutdown::new();
+    shutdown::on_stop_signal(stop.clone())
+        .map_err(|error| Failure::new(exit::SOFTWARE, format!("signal handlers: {error}")))?;
     // The lock first: a second process on the same data must hear that, not "port in use".
     let folder = DataFolder::open("data", &installation.settings.data)?;
     let (parts, log) = parts(&installation, &folder)?;
@@ -55,7 +59,7 @@ pub(crate) async fn run(config: &ConfigArgs) -> Result<u8, Failure> {
         helpers.spawn(tidy_metrics(metrics, stopping.clone()));
     }
     start_lines::print(&installation, &addresses(&listening)?);
-    let result = serve_and_run(system, listening).await;
+    let result = serve_and_run(system, listening, stop).await;
     stopping.trigger();
     while helpers.join_next().await.is_some() {}
     result
@@ -134,26 +138,20 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// A stop takes at most the drains of router (3 s), connectors (a call's timeout and 5 s) and
 /// status-consumer (3 s), this much, and the simulator's end: within the 30 s that orchestrators
 /// give.
-async fn serve_and_run(system: System, listening: Vec<Listening>) -> Result<u8, Failure> {
+async fn serve_and_run(
+    system: System,
+    listening: Vec<Listening>,
+    stop: Shutdown,
+) -> Result<u8, Failure> {
     let stop_api = Shutdown::new();
     let stop_others = Shutdown::new();
     let mut servers = JoinSet::new();
     for (index, Listening { endpoint, listener }) in listening.into_iter().enumerate() {
         // The API stops taking messages first; webhooks and probes go on while the rest drains.
-        let stop = if index == 0 { &stop_api } else { &stop_others };
-        servers.spawn(serve::serve(listener, endpoint.router, stop.clone()));
+        let until = if index == 0 { &stop_api } else { &stop_others };
+        servers.spawn(serve::serve(listener, endpoint.router, until.clone()));
     }
-    let stop_services = Shutdown::new();
-    let signalled = stop_services.clone();
-    let signals = tokio::spawn(async move {
-        match shutdown::stop_signal().await {
-            Ok(signal) => tracing::info!(signal, "draining"),
-            Err(error) => tracing::error!(%error, "no signal handlers; stopping"),
-        }
-        signalled.trigger();
-    });
-    let result = system.run(stop_services, stop_api).await;
-    signals.abort();
+    let result = system.run(stop, stop_api).await;
     stop_others.trigger();
     let answered = async { while servers.join_next().await.is_some() {} };
     if tokio::time::timeout(LAST_ANSWERS, answered).await.is_err() {

@@ -23,13 +23,8 @@ pub(crate) async fn run(config: &ConfigArgs, args: &SimulatorArgs) -> Result<u8,
     if !args.detached {
         stop_when_input_closes(stop.clone())?;
     }
-    let signalled = stop.clone();
-    tokio::spawn(async move {
-        // Without handlers the default applies: the signal ends the process.
-        if shutdown::stop_signal().await.is_ok() {
-            signalled.trigger();
-        }
-    });
+    shutdown::on_stop_signal(stop.clone())
+        .map_err(|error| Failure::new(chat4all_process::exit::SOFTWARE, error))?;
     let mut settings = installation.settings.simulation.simulator.clone();
     settings.webhooks = webhooks(&installation, settings.webhooks);
     let data = &installation.settings.data;

@@ -44,17 +44,23 @@ impl Shutdown {
     }
 }
 
-/// Waits for SIGTERM or SIGINT (Ctrl-C).
+/// Triggers `shutdown` at SIGTERM or SIGINT (Ctrl-C), from this moment on.
 ///
 /// # Errors
 /// If the process may not install signal handlers.
-pub async fn stop_signal() -> std::io::Result<&'static str> {
+pub fn on_stop_signal(shutdown: Shutdown) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        biased;
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+    // Ends with the process: a second signal has nothing to add.
+    drop(tokio::spawn(async move {
+        let signal = tokio::select! {
+            biased;
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!(signal, "draining");
+        shutdown.trigger();
+    }));
+    Ok(())
 }
