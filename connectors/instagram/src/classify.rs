@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use chat4all_connector_kit::answer::{retry_after, without_vendor_code};
 use chat4all_connector_kit::platform::{Outcome, ThrottleScope};
 use chat4all_contracts::{ExternalId, Reason};
-use http::{Response, StatusCode, header};
+use http::{Response, StatusCode};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -40,14 +41,8 @@ pub(crate) fn answer(answer: &Response<Bytes>) -> Outcome {
     }
     match serde_json::from_slice::<Failure>(answer.body()) {
         Ok(failure) => vendor_error(&failure.error, status, after),
-        Err(_) => without_code(status, after),
+        Err(_) => without_vendor_code(answer),
     }
-}
-
-fn retry_after(answer: &Response<Bytes>) -> Option<Duration> {
-    let seconds = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    // A day bounds what a broken answer can do to an account.
-    Some(Duration::from_secs(seconds).min(Duration::from_secs(86_400)))
 }
 
 fn vendor_error(error: &VendorError, status: StatusCode, after: Option<Duration>) -> Outcome {
@@ -77,18 +72,6 @@ fn vendor_error(error: &VendorError, status: StatusCode, after: Option<Duration>
         }
         // A code of a later API: not worth repeating, and kept in the dead letters.
         _ => permanent(Reason::Refused, true),
-    }
-}
-
-/// Not the API itself: a proxy, a load balancer, a broken answer.
-fn without_code(status: StatusCode, after: Option<Duration>) -> Outcome {
-    let detail = format!("HTTP {}", status.as_u16());
-    match status {
-        StatusCode::TOO_MANY_REQUESTS => {
-            Outcome::Throttled { after, scope: ThrottleScope::Account, detail }
-        }
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Account { detail },
-        _ => Outcome::Retryable { detail },
     }
 }
 

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 use crate::breaker::{Breaker, BreakerPolicy, Denied, Permit, Transition};
 use crate::delivery::Caller;
+use crate::outcome::CallResult;
 use crate::pacer::Pacer;
-use crate::partition_worker::CallResult;
 use crate::settings::KitSettings;
 
 use call::CallUnderWay;

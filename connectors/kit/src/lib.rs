@@ -11,6 +11,7 @@
 //! A platform's crate implements [`platform::Platform`] and knows nothing of the rest; the kit
 //! knows the log, HTTP and retries, and no platform and no store.
 
+pub mod answer;
 pub mod api_settings;
 pub mod breaker;
 mod dedupe;

@@ -4,9 +4,26 @@ use std::time::Duration;
 
 use chat4all_contracts::{ExternalId, Reason};
 
-use crate::partition_worker::CallResult;
 use crate::platform::{Outcome, ThrottleScope};
 use crate::settings::KitSettings;
+
+/// What a gateway answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallResult {
+    /// A call was made.
+    Outcome {
+        /// What became of it.
+        outcome: Outcome,
+        /// Whether it probed a platform that was known to fail.
+        probe: bool,
+    },
+    /// No call was made: the message's life had ended.
+    Expired,
+    /// No call was made: the partition is going away.
+    NotStarted,
+    /// No call was made: the gateway is gone and will be replaced.
+    GatewayLost,
+}
 
 /// What a message has been through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

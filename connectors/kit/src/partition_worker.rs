@@ -20,8 +20,7 @@ use crate::directory::Directory;
 use crate::gateway::{GatewayMsg, Job};
 use crate::intake::{IntakeMsg, Progress};
 use crate::lanes::{LaneKey, Lanes};
-use crate::outcome::{Next, Tries, next_step};
-use crate::platform::Outcome;
+use crate::outcome::{CallResult, Next, Tries, next_step};
 use crate::settings::KitSettings;
 use crate::status_publisher::publish_until_acked;
 use crate::statuses::Statuses;
@@ -53,24 +52,6 @@ pub enum WorkerMsg {
     Report,
     /// Start nothing more; tell Intake when nothing is under way.
     Drain,
-}
-
-/// What a gateway answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CallResult {
-    /// A call was made.
-    Outcome {
-        /// What became of it.
-        outcome: Outcome,
-        /// Whether it probed a platform that was known to fail.
-        probe: bool,
-    },
-    /// No call was made: the message's life had ended.
-    Expired,
-    /// No call was made: the partition is going away.
-    NotStarted,
-    /// No call was made: the gateway is gone and will be replaced.
-    GatewayLost,
 }
 
 /// What a worker stands on; the same for every worker of a connector.

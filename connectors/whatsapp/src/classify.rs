@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use chat4all_connector_kit::answer::{retry_after, without_vendor_code};
 use chat4all_connector_kit::platform::{Outcome, ThrottleScope};
 use chat4all_contracts::{ExternalId, Reason};
-use http::{Response, StatusCode, header};
+use http::{Response, StatusCode};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -38,7 +39,7 @@ pub(crate) fn answer(answer: &Response<Bytes>) -> Outcome {
     }
     match serde_json::from_slice::<Failure>(answer.body()) {
         Ok(failure) => vendor_error(failure.error.code, status, retry_after(answer)),
-        Err(_) => without_code(status, retry_after(answer)),
+        Err(_) => without_vendor_code(answer),
     }
 }
 
@@ -51,13 +52,6 @@ fn accepted(body: &[u8]) -> Outcome {
         Some(external_id) => Outcome::Accepted { external_id },
         None => Outcome::InDoubt { detail: "a success without a message id".to_owned() },
     }
-}
-
-/// Undocumented by the vendor, honoured if present.
-fn retry_after(answer: &Response<Bytes>) -> Option<Duration> {
-    let seconds = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    // A day bounds what a broken answer can do to an account.
-    Some(Duration::from_secs(seconds).min(Duration::from_secs(86_400)))
 }
 
 fn vendor_error(code: i64, status: StatusCode, after: Option<Duration>) -> Outcome {
@@ -102,18 +96,6 @@ fn vendor_error(code: i64, status: StatusCode, after: Option<Duration>) -> Outco
         }
         // A code of a later API: not worth repeating, and kept in the dead letters.
         _ => permanent(Reason::Refused, true),
-    }
-}
-
-/// Not the API itself: a proxy, a load balancer, a broken answer.
-fn without_code(status: StatusCode, after: Option<Duration>) -> Outcome {
-    let detail = format!("HTTP {}", status.as_u16());
-    match status {
-        StatusCode::TOO_MANY_REQUESTS => {
-            Outcome::Throttled { after, scope: ThrottleScope::Account, detail }
-        }
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Account { detail },
-        _ => Outcome::Retryable { detail },
     }
 }
 
@@ -176,29 +158,6 @@ mod tests {
         ] {
             assert_eq!(word(status, code), expected, "{status} {code}");
         }
-    }
-
-    #[test]
-    fn answers_of_something_between_are_not_the_platforms_word() {
-        assert_eq!(answer(&response(502, "<html>")).word(), "retryable");
-        assert_eq!(answer(&response(404, "")).word(), "retryable");
-        assert_eq!(answer(&response(429, "slow down")).word(), "throttled");
-        assert_eq!(answer(&response(401, "")).word(), "account");
-    }
-
-    #[test]
-    fn retry_after_is_honoured_and_bounded() {
-        let with = |value: &str| {
-            let mut response = response(429, "");
-            response.headers_mut().insert(header::RETRY_AFTER, value.parse().unwrap());
-            match answer(&response) {
-                Outcome::Throttled { after, .. } => after.map(|after| after.as_secs()),
-                other => panic!("{other:?}"),
-            }
-        };
-        assert_eq!(with("7"), Some(7));
-        assert_eq!(with("99999999999"), Some(86_400));
-        assert_eq!(with("Wed, 21 Oct 2026 07:28:00 GMT"), None);
     }
 
     proptest! {

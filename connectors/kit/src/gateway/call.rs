@@ -10,7 +10,8 @@ use ractor::ActorRef;
 use super::GatewayMsg;
 use crate::breaker::Permit;
 use crate::lanes::LaneKey;
-use crate::partition_worker::{CallResult, WorkerMsg};
+use crate::outcome::CallResult;
+use crate::partition_worker::WorkerMsg;
 use crate::platform::{Outcome, ThrottleScope};
 use crate::tasks::EpochTasks;
 
