@@ -111,6 +111,9 @@ error_codes! {
     Overloaded = SERVICE_UNAVAILABLE "overloaded", "Overloaded",
         "Too many requests are being handled. Nothing was accepted.",
         "Repeat the request after the seconds in Retry-After.";
+    Stopping = SERVICE_UNAVAILABLE "stopping", "Stopping",
+        "This process is being stopped and accepts nothing new. Nothing was accepted.",
+        "Repeat the request after the seconds in Retry-After, here or at another process.";
     LogFull = SERVICE_UNAVAILABLE "log_full", "Log full",
         "There is no room for new messages. This one was not accepted.",
         "Repeat the request with this message_id, or the same Idempotency-Key, after Retry-After.";

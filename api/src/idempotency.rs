@@ -90,7 +90,16 @@ impl Shared {
         };
         match &request.key {
             None if minted => Ok((identity, Standing::New)),
-            None if in_id.is_some() => Ok((identity, Standing::Named)),
+            None if in_id.is_some() => {
+                // The id itself fixes the message's row, so it is sent even without a claim; the
+                // claim only refuses another body under the same id.
+                match self.claim_id(identity.clone(), request, now, deadline).await {
+                    Err(problem) if problem.code() == ErrorCode::StoreUnavailable => {
+                        Ok((identity, Standing::Named))
+                    }
+                    decided => decided,
+                }
+            }
             None => self.claim_id(identity, request, now, deadline).await,
             Some(key) => self.claim_key(key, identity, request, now, deadline).await,
         }

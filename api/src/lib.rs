@@ -34,7 +34,7 @@ use axum::routing::{get, post};
 use chat4all_contracts::{PlatformName, Platforms};
 use chat4all_eventlog::{Admission, EventLog, Patience, ProducerOptions};
 use chat4all_process::probe::{Probes, ReadyCheck};
-use chat4all_process::{Clock, Random};
+use chat4all_process::{Clock, Random, Shutdown};
 use chat4all_store::{MessageStore, Tenant};
 use tokio::sync::Semaphore;
 
@@ -66,6 +66,8 @@ pub struct ApiDeps {
     pub probes: Probes,
     /// The partition count of `messages`, at least 1.
     pub messages_partitions: u32,
+    /// From this order on nothing new is accepted; questions are still answered.
+    pub stopping: Shutdown,
 }
 
 /// The API service.
@@ -100,6 +102,7 @@ impl Api {
             clock: deps.clock,
             random: deps.random,
             messages_partitions: deps.messages_partitions,
+            stopping: deps.stopping,
             unprojected: Unprojected::new(settings.max_unprojected.count()),
             in_flight: Semaphore::new(settings.max_in_flight.count()),
             // Strings and numbers only: the encoder has no failing case here.

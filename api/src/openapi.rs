@@ -48,6 +48,7 @@ const SEND: &[ErrorCode] = &[
     UnsupportedMediaType,
     Internal,
     Overloaded,
+    Stopping,
     LogFull,
     LogUnavailable,
     OutcomeUnknown,

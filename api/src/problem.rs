@@ -54,6 +54,11 @@ pub(crate) struct ProblemBody {
 }
 
 impl Problem {
+    /// The stable code.
+    pub fn code(&self) -> ErrorCode {
+        self.0.code
+    }
+
     /// A refusal that the code alone explains.
     pub fn of(code: ErrorCode) -> Self {
         Self(Box::new(ProblemBody {

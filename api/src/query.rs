@@ -107,7 +107,7 @@ pub(crate) async fn list_messages(
     uri: Uri,
 ) -> Result<Json<MessagePage>, Problem> {
     let conversation = in_path(path, "conversation_id", ConversationId::new)?;
-    let (limit, after) = page_of(&uri)?;
+    let (limit, after) = page_of(&conversation, &uri)?;
     let deadline = Deadline::after(api.settings.answer_timeout_ms.ms());
     let question = api.store.page(&api.tenant, &conversation, after.as_ref(), limit);
     let page = deadline
@@ -117,11 +117,11 @@ pub(crate) async fn list_messages(
     let view = |stored| MessageView::of(stored, &api.platforms, &api.simulated);
     Ok(Json(MessagePage {
         messages: page.messages.into_iter().map(view).collect(),
-        next_cursor: page.next.as_ref().map(cursor::encode),
+        next_cursor: page.next.as_ref().map(|next| cursor::encode(&conversation, next)),
     }))
 }
 
-fn page_of(uri: &Uri) -> Result<(usize, Option<Cursor>), Problem> {
+fn page_of(conversation: &ConversationId, uri: &Uri) -> Result<(usize, Option<Cursor>), Problem> {
     let limit_rule = || Rule::new("must be a whole number, 1 to 100");
     let (mut limit, mut after) = (DEFAULT_PAGE, None);
     let parameters: Query<Vec<(String, String)>> = Query::try_from_uri(uri)
@@ -133,9 +133,9 @@ fn page_of(uri: &Uri) -> Result<(usize, Option<Cursor>), Problem> {
                 limit = number.ok_or_else(|| Problem::invalid("limit", limit_rule()))?;
             }
             "cursor" => {
-                let rule = "must be the next_cursor of a page";
+                let rule = "must be the next_cursor of a page of this conversation";
                 after = Some(
-                    cursor::decode(value)
+                    cursor::decode(conversation, value)
                         .ok_or_else(|| Problem::field(ErrorCode::InvalidCursor, "cursor", rule))?,
                 );
             }

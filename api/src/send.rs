@@ -95,6 +95,9 @@ pub(crate) async fn send_message(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    if api.stopping.is_triggered() {
+        return Err(Problem::of(ErrorCode::Stopping));
+    }
     let key = key_of(&headers)?;
     let body = read_json(&headers, body, api.settings.body_timeout_ms.ms()).await?;
     let deadline = Deadline::after(api.settings.answer_timeout_ms.ms());

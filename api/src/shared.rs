@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use chat4all_contracts::{MessageId, PlatformName, Platforms};
 use chat4all_eventlog::Producer;
-use chat4all_process::{Clock, Random};
+use chat4all_process::{Clock, Random, Shutdown};
 use chat4all_store::{MessageStore, StoreError, Tenant};
 use tokio::sync::Semaphore;
 
@@ -29,6 +29,7 @@ pub(crate) struct Shared {
     pub clock: Clock,
     pub random: Random,
     pub messages_partitions: u32,
+    pub stopping: Shutdown,
     pub settings: ApiSettings,
     pub unprojected: Unprojected,
     pub in_flight: Semaphore,

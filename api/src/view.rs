@@ -7,7 +7,8 @@ use chat4all_store::StoredMessage;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A message with all that became of it. No `Debug`: it holds content (I10).
+/// A message with all that became of it.
+// No `Debug`: it holds content (I10).
 #[derive(Serialize, ToSchema)]
 #[schema(as = Message)]
 pub(crate) struct MessageView {

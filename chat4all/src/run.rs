@@ -75,6 +75,7 @@ fn parts(
         let rule = format!("cannot be opened: {error}");
         ConfigError::of("data", path.display(), rule, "restore it from a backup, or move it away")
     };
+    refuse_half_a_backup(folder)?;
     let settings = &installation.settings.log;
     let options = EmbeddedOptions {
         max_record_bytes: settings.max_record_bytes.count(),
@@ -94,8 +95,22 @@ fn parts(
         clock,
         random: Random::system(),
         metrics: Some(metrics),
+        stopping: Shutdown::new(),
     };
     Ok((parts, log))
+}
+
+/// The log is made before the store, so a store without a log is no first start: what the log
+/// still had to deliver would be missing without a word.
+fn refuse_half_a_backup(folder: &DataFolder) -> Result<(), ConfigError> {
+    let has = |name| std::fs::metadata(folder.file(name)).is_ok_and(|file| file.len() > 0);
+    if has("store.db") && !has("log.db") {
+        let path = folder.file("log.db");
+        let rule = "is missing or empty, although there is a store.db".to_owned();
+        let fix = "restore it together with the store, or move the store away to begin anew";
+        return Err(ConfigError::of("data", path.display(), rule, fix));
+    }
+    Ok(())
 }
 
 /// Something that listens, on its bound port.
@@ -143,16 +158,15 @@ async fn serve_and_run(
     listening: Vec<Listening>,
     stop: Shutdown,
 ) -> Result<u8, Failure> {
-    let stop_api = Shutdown::new();
-    let stop_others = Shutdown::new();
+    // Probes, questions and webhooks are answered while everything drains; the API itself refuses
+    // new messages from the order to stop on.
+    let stop_serving = Shutdown::new();
     let mut servers = JoinSet::new();
-    for (index, Listening { endpoint, listener }) in listening.into_iter().enumerate() {
-        // The API stops taking messages first; webhooks and probes go on while the rest drains.
-        let until = if index == 0 { &stop_api } else { &stop_others };
-        servers.spawn(serve::serve(listener, endpoint.router, until.clone()));
+    for Listening { endpoint, listener } in listening {
+        servers.spawn(serve::serve(listener, endpoint.router, stop_serving.clone()));
     }
-    let result = system.run(stop, stop_api).await;
-    stop_others.trigger();
+    let result = system.run(stop).await;
+    stop_serving.trigger();
     let answered = async { while servers.join_next().await.is_some() {} };
     if tokio::time::timeout(LAST_ANSWERS, answered).await.is_err() {
         tracing::debug!("connections that stayed open were cut off");

@@ -35,6 +35,8 @@ pub struct Parts {
     pub random: Random,
     /// The registry of metrics; `None` in simulation.
     pub metrics: Option<PrometheusHandle>,
+    /// Triggered when the system begins to stop, whatever the cause.
+    pub stopping: Shutdown,
 }
 
 /// Something that listens.
@@ -86,6 +88,7 @@ pub struct System {
     router: Service,
     connectors: Vec<Service>,
     status_consumer: Service,
+    stopping: Shutdown,
 }
 
 impl System {
@@ -95,7 +98,8 @@ impl System {
     /// If the log is away or a topic does not fit.
     pub async fn assemble(installation: &Installation, parts: &Parts) -> Result<Self, LogError> {
         installation.topology.ensure(&*parts.log, &installation.platforms).await?;
-        let probes = || Probes::new(parts.metrics.clone());
+        let stopping = parts.stopping.clone();
+        let probes = || Probes::new(parts.metrics.clone()).ready_until(stopping.clone());
         let settings = &installation.settings;
         let mut endpoints = vec![api(installation, parts, probes())];
         let (router, http) = router(installation, parts, probes());
@@ -122,16 +126,15 @@ impl System {
         let (status_consumer, http) = status_consumer(installation, parts, probes());
         let listen = settings.status_consumer.listen;
         endpoints.push(endpoint("status-consumer", "status_consumer.listen", listen, http));
-        Ok(Self { endpoints, router, connectors, status_consumer })
+        Ok(Self { endpoints, router, connectors, status_consumer, stopping })
     }
 
     /// Runs everything until `shutdown`, then stops in the order of a message's way, so that what
-    /// one service still finishes the next one still takes. `stopping` is triggered first, whatever
-    /// the cause: nothing new should come in then.
+    /// one service still finishes the next one still takes.
     ///
     /// # Errors
     /// The first service that ended by itself; the others are stopped in order then, too.
-    pub async fn run(self, shutdown: Shutdown, stopping: Shutdown) -> Result<(), SystemError> {
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), SystemError> {
         let stages = [vec![self.router], self.connectors, vec![self.status_consumer]];
         let failed = Shutdown::new();
         let mut running: Vec<(Shutdown, JoinSet<Result<(), SystemError>>)> = Vec::new();
@@ -148,7 +151,7 @@ impl System {
             () = shutdown.wait() => {}
             () = failed.wait() => {}
         }
-        stopping.trigger();
+        self.stopping.trigger();
         let mut result = Ok(());
         for (stop, mut tasks) in running {
             stop.trigger();
@@ -191,6 +194,7 @@ fn api(installation: &Installation, parts: &Parts, probes: Probes) -> Endpoint {
         random: parts.random.fork(),
         probes,
         messages_partitions: installation.topology.messages,
+        stopping: parts.stopping.clone(),
     };
     let settings = installation.settings.api.clone();
     let listen = settings.listen;

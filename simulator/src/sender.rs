@@ -146,7 +146,7 @@ async fn attempt(inner: &Inner, platform: &'static dyn Platform, receipt: Receip
     };
     if let Err(error) = written {
         // The row is as it was: the receipt will be sent again.
-        tracing::warn!(%error, platform = name, "the outcome of a receipt was not recorded");
+        tracing::debug!(%error, platform = name, "the outcome of a receipt was not recorded");
         return (id, Some(again_ms));
     }
     if given_up {

@@ -15,7 +15,7 @@ use chat4all_contracts::{
     AccountName, AccountSpec, EpochMs, Message, MessageId, PlatformName, PlatformSpec, Platforms,
 };
 use chat4all_process::probe::Probes;
-use chat4all_process::{Clock, Random};
+use chat4all_process::{Clock, Random, Shutdown};
 use http_body_util::BodyExt;
 use regex::Regex;
 use serde_json::{Value, json};
@@ -127,6 +127,7 @@ impl World {
             random: Random::seeded(7),
             probes: Probes::new(None),
             messages_partitions: PARTITIONS,
+            stopping: Shutdown::new(),
         };
         let router = Api::new(deps, settings).router();
         Self { router, log, store, clock }

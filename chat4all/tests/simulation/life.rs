@@ -63,6 +63,7 @@ impl Life {
             clock: world.clock.clone(),
             random: random.fork(),
             metrics: None,
+            stopping: Shutdown::new(),
         };
         let mut system = System::assemble(&installation, &parts).await.unwrap();
         for endpoint in std::mem::take(&mut system.endpoints) {
@@ -81,7 +82,7 @@ impl Life {
         let receipts = simulator.clone();
         // Runs as long as the runtime: a platform does not stop with us.
         drop(tokio::spawn(async move { receipts.run(Shutdown::new()).await }));
-        let system = tokio::spawn(system.run(stop.clone(), Shutdown::new()));
+        let system = tokio::spawn(system.run(stop.clone()));
         let mut clients = tokio::task::JoinSet::new();
         for conversation in &world.conversations {
             let http = http.clone();

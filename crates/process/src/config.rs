@@ -68,6 +68,7 @@ pub fn load<T: DeserializeOwned>(
         })?;
         builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
     }
+    refuse_unknown_variables(&environment)?;
     let prefix = format!("{ENV_PREFIX}__");
     let ours = environment.into_iter().filter(|(name, _)| name.starts_with(&prefix)).collect();
     builder = builder.add_source(
@@ -88,7 +89,7 @@ pub fn load<T: DeserializeOwned>(
     })?;
     serde_path_to_error::deserialize(config.clone()).map_err(|error| {
         let path = error.path().to_string();
-        let value = config.get::<::config::Value>(&path).ok().map(|value| value.to_string());
+        let value = |key: &str| config.get::<::config::Value>(key).ok().map(|v| v.to_string());
         explain(&path, value, &error.into_inner().to_string())
     })
 }
@@ -103,17 +104,42 @@ pub fn section<T: DeserializeOwned>(
 ) -> Result<T, ConfigError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
-        let shown = value.pointer(&format!("/{}", path.replace('.', "/"))).map(|v| match v {
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        });
+        let shown = |whole: &str| {
+            let below = whole.strip_prefix(key)?.trim_start_matches('.');
+            value.pointer(&format!("/{}", below.replace('.', "/"))).map(|v| match v {
+                serde_json::Value::String(text) => text.clone(),
+                other => other.to_string(),
+            })
+        };
         let path = if path == "." { key.to_owned() } else { format!("{key}.{path}") };
         explain(&path, shown, &error.into_inner().to_string())
     })
 }
 
+/// Variables that are ours and no configuration keys: the log filter, the command line's address,
+/// the simulation's seed.
+const OTHER_VARIABLES: [&str; 3] = ["CHAT4ALL_LOG", "CHAT4ALL_API", "CHAT4ALL_SIM_SEED"];
+
+/// A misspelt variable would otherwise be ignored without a word.
+fn refuse_unknown_variables(environment: &HashMap<String, String>) -> Result<(), ConfigError> {
+    let is_meant_for_us = |name: &&String| {
+        name.starts_with(&format!("{ENV_PREFIX}_"))
+            && !name.starts_with(&format!("{ENV_PREFIX}__"))
+            && !OTHER_VARIABLES.contains(&name.as_str())
+    };
+    // The first in the order of the alphabet: a map's own order differs from run to run.
+    match environment.keys().filter(is_meant_for_us).min() {
+        None => Ok(()),
+        Some(name) => Err(ConfigError::missing(
+            name,
+            "is no variable of this program".to_owned(),
+            "write CHAT4ALL__SECTION__KEY, with two underscores at each place",
+        )),
+    }
+}
+
 /// Turns the deserializer's words into key, value, rule and fix.
-fn explain(path: &str, value: Option<String>, message: &str) -> ConfigError {
+fn explain(path: &str, value: impl Fn(&str) -> Option<String>, message: &str) -> ConfigError {
     let path = if path == "." { "" } else { path };
     let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();
     let under =
@@ -127,11 +153,11 @@ fn explain(path: &str, value: Option<String>, message: &str) -> ConfigError {
         let known = known.split(" for key").next().unwrap_or(known);
         let known = if known.is_empty() { "none".to_owned() } else { known.to_owned() };
         let fix = format!("remove it, or use a known key here: {known}");
-        return ConfigError::missing(
-            &leaf(&quoted(message)),
-            "is not a known key".to_owned(),
-            &fix,
-        );
+        let (key, rule) = (leaf(&quoted(message)), "is not a known key".to_owned());
+        return match value(&key) {
+            Some(value) => ConfigError::of(&key, value, rule, &fix),
+            None => ConfigError::missing(&key, rule, &fix),
+        };
     }
     if message.starts_with("missing field") {
         let key = leaf(&quoted(message));
@@ -148,7 +174,7 @@ fn explain(path: &str, value: Option<String>, message: &str) -> ConfigError {
         None => message.split(" for key").next().unwrap_or(message).to_owned(),
     };
     let fix = "see docs/configuration.md for the key's meaning and bounds";
-    match value {
+    match value(path) {
         Some(value) => ConfigError::of(path, value, rule, fix),
         None => ConfigError::missing(path, rule, fix),
     }
@@ -235,6 +261,9 @@ mod tests {
             ("api.windows", "is not a known key")
         );
         assert!(error.fix.contains("`window`"), "{error}");
+        assert_eq!(error.value.as_deref(), Some("7"));
+        let error = with_env(&[("CHAT4ALL_API__WINDOW", "7")]).unwrap_err();
+        assert_eq!(error.key, "CHAT4ALL_API__WINDOW");
     }
 
     #[test]

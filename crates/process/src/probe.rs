@@ -12,6 +12,8 @@ use futures::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Map, Value, json};
 
+use crate::shutdown::Shutdown;
+
 /// The longest that one readiness check may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -24,6 +26,7 @@ pub struct Probes {
     checks: Vec<(&'static str, ReadyCheck)>,
     health: Option<Arc<dyn Fn() -> Result<(), String> + Send + Sync>>,
     metrics: Option<PrometheusHandle>,
+    stopping: Shutdown,
 }
 
 impl Probes {
@@ -36,6 +39,13 @@ impl Probes {
     #[must_use]
     pub fn ready_when(mut self, dependency: &'static str, check: ReadyCheck) -> Self {
         self.checks.push((dependency, check));
+        self
+    }
+
+    /// From `stopping` on /ready says no: nothing new should be sent here.
+    #[must_use]
+    pub fn ready_until(mut self, stopping: Shutdown) -> Self {
+        self.stopping = stopping;
         self
     }
 
@@ -70,7 +80,7 @@ async fn health(State(probes): State<Probes>) -> Response {
 }
 
 async fn ready(State(probes): State<Probes>) -> Response {
-    let mut all_ready = true;
+    let mut all_ready = !probes.stopping.is_triggered();
     let mut dependencies = Map::new();
     for (name, check) in &probes.checks {
         let state = match tokio::time::timeout(CHECK_TIMEOUT, check()).await {
@@ -82,7 +92,11 @@ async fn ready(State(probes): State<Probes>) -> Response {
         dependencies.insert((*name).to_owned(), Value::String(state));
     }
     let status = if all_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let word = if all_ready { "ready" } else { "not_ready" };
+    let word = match (all_ready, probes.stopping.is_triggered()) {
+        (_, true) => "stopping",
+        (true, false) => "ready",
+        (false, false) => "not_ready",
+    };
     (status, Json(json!({"status": word, "dependencies": dependencies}))).into_response()
 }
 
@@ -128,6 +142,13 @@ mod tests {
         let hangs: ReadyCheck = Arc::new(|| Box::pin(std::future::pending()));
         let probes = Probes::new(None).ready_when("log", up.clone());
         assert_eq!(get(probes.clone(), "/ready").await.0, StatusCode::OK);
+        let stopping = Shutdown::new();
+        let probes = probes.ready_until(stopping.clone());
+        assert_eq!(get(probes.clone(), "/ready").await.0, StatusCode::OK);
+        stopping.trigger();
+        let (status, body) = get(probes.clone(), "/ready").await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(body.contains(r#""status":"stopping""#), "{body}");
         let (status, body) = get(probes.ready_when("store", hangs), "/ready").await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(body.contains(r#""log":"ready","store":"no answer within 2 s""#), "{body}");

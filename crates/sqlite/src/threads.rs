@@ -90,6 +90,8 @@ fn in_savepoint<T>(
 fn write_batches(mut connection: Connection, mut jobs: mpsc::Receiver<WriteJob>) {
     let mut received = Vec::with_capacity(MAX_BATCH);
     let mut batch = VecDeque::with_capacity(MAX_BATCH);
+    // A full disk fails batch after batch: it is told once, and every caller hears of its own job.
+    let mut told = None;
     loop {
         if batch.is_empty() {
             if jobs.blocking_recv_many(&mut received, MAX_BATCH) == 0 {
@@ -99,9 +101,12 @@ fn write_batches(mut connection: Connection, mut jobs: mpsc::Receiver<WriteJob>)
         }
         let mut completions = Vec::with_capacity(batch.len());
         let committed = run_batch(&mut connection, &mut batch, &mut completions);
-        if let Err(error) = &committed {
+        if let Err(error) = &committed
+            && told.as_ref() != Some(error)
+        {
             tracing::error!(%error, jobs = completions.len(), "a batch was not committed");
         }
+        told = committed.as_ref().err().cloned();
         if completions.is_empty() && committed.is_err() {
             // No transaction could be begun. Dropping the jobs tells their callers `Closed`.
             batch.clear();

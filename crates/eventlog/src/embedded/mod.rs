@@ -252,11 +252,16 @@ impl EventLog for EmbeddedLog {
 
     fn check(&self) -> BoxFuture<'_, Result<(), LogError>> {
         async move {
-            self.0.write(|_| Ok(()), |_, ()| Ok(())).await?;
-            let one = |connection: &Connection| {
-                Ok(connection.query_row("SELECT 1", [], |row| row.get::<_, i64>(0))?)
+            // A write of its own: a full disk or a locked file answers reads and nothing else.
+            self.0.write(|tx| tables::probe(tx), |_, ()| Ok(())).await?;
+            let inner = self.0.clone();
+            let look = move |connection: &Connection| {
+                Ok(inner.floor.is_above(&inner.database, connection))
             };
-            self.0.database.read(one).await.map(drop).map_err(unavailable)
+            match self.0.database.read(look).await.map_err(unavailable)? {
+                true => Ok(()),
+                false => Err(LogError::Unavailable("little disk is left".to_owned())),
+            }
         }
         .boxed()
     }

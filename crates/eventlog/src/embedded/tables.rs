@@ -18,6 +18,7 @@ use crate::record::{NewRecord, Record};
 use crate::{Bounds, TopicSpec};
 
 pub(super) const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY, writes INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS topics (
     name TEXT PRIMARY KEY,
     partitions INTEGER NOT NULL,
@@ -131,6 +132,14 @@ pub(super) fn partition_count(
     let mut statement =
         connection.prepare_cached("SELECT partitions FROM topics WHERE name = ?1")?;
     Ok(statement.query_row([topic], |row| row.get(0)).optional()?)
+}
+
+/// Changes one row: whether writing works.
+pub(super) fn probe(connection: &Connection) -> Result<(), DbError> {
+    let write = "INSERT INTO probe (id, writes) VALUES (1, 1)
+                 ON CONFLICT (id) DO UPDATE SET writes = writes + 1";
+    connection.prepare_cached(write)?.execute([])?;
+    Ok(())
 }
 
 /// Creates a topic, or gives an existing one the retention and the further partitions that are

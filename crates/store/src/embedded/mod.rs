@@ -192,8 +192,11 @@ impl MessageStore for EmbeddedStore {
 
     fn check(&self) -> Answer<'_, ()> {
         Box::pin(async move {
-            // An empty transaction touches no disk; it shows that the writer is alive.
-            self.write(|_| Ok(())).await?;
+            // A write of its own: a full disk or a locked file answers reads and nothing else.
+            self.write(|tx| {
+                tx.prepare_cached(schema::PROBE)?.execute([]).map(drop).map_err(Failure::from)
+            })
+            .await?;
             self.read(|db| {
                 db.prepare_cached("SELECT EXISTS (SELECT 1 FROM messages)")?
                     .query_row([], |_| Ok(()))

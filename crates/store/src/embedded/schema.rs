@@ -9,6 +9,7 @@
 /// * `meetings` holds both kinds of places. That of a message has the platform and account `''`,
 ///   which no platform and no account can be called.
 pub(super) const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY, writes INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS messages (
     tenant TEXT NOT NULL,
     conversation_id TEXT NOT NULL,
@@ -68,3 +69,7 @@ CREATE TABLE IF NOT EXISTS claims (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS claims_end ON claims (kept_until);
 ";
+
+/// Changes one row: whether writing works.
+pub(super) const PROBE: &str = "INSERT INTO probe (id, writes) VALUES (1, 1)
+     ON CONFLICT (id) DO UPDATE SET writes = writes + 1";
