@@ -33,7 +33,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use chat4all_contracts::{PlatformName, Platforms};
 use chat4all_eventlog::{Admission, EventLog, Patience, ProducerOptions};
-use chat4all_process::probe::{Probes, ReadyCheck};
+use chat4all_process::probe::Probes;
 use chat4all_process::{Clock, Random, Shutdown};
 use chat4all_store::{MessageStore, Tenant};
 use tokio::sync::Semaphore;
@@ -83,16 +83,10 @@ impl Api {
             patience: Patience::GiveUpAfter(settings.append_timeout_ms.ms()),
             admission: Admission::NewWork,
         });
-        let (log, store) = (deps.log, deps.store.clone());
-        let log_answers: ReadyCheck = Arc::new(move || {
-            let log = log.clone();
-            Box::pin(async move { log.check().await.map_err(|error| error.to_string()) })
-        });
-        let store_answers: ReadyCheck = Arc::new(move || {
-            let store = store.clone();
-            Box::pin(async move { store.check().await.map_err(|error| error.to_string()) })
-        });
-        let probes = deps.probes.ready_when("log", log_answers).ready_when("store", store_answers);
+        let probes = deps
+            .probes
+            .ready_when("log", chat4all_eventlog::ready_check(deps.log))
+            .ready_when("store", chat4all_store::ready_check(deps.store.clone()));
         let shared = Shared {
             producer,
             store: deps.store,

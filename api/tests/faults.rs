@@ -170,3 +170,14 @@ async fn an_unreadable_row_is_an_internal_error() {
     world.get("/v1/messages/m1").await.refused(500, "internal_error");
     world.get("/v1/conversations/c1/messages").await.refused(500, "internal_error");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_stops_accepts_nothing_and_still_answers() {
+    let world = World::new();
+    let accepted = world.post(&body()).await.accepted();
+    world.stopping.trigger();
+    world.post(&body()).await.refused(503, "stopping");
+    assert_eq!(world.appended().len(), 1);
+    let path = format!("/v1/messages/{}", accepted["message_id"].as_str().unwrap());
+    assert_eq!(world.get(&path).await.status, 200);
+}

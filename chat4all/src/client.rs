@@ -35,7 +35,6 @@ impl ApiClient {
     }
 
     /// Prints one line. A reader that has gone away is no reason to complain.
-    #[allow(clippy::unused_self)]
     pub(crate) fn print(&self, line: &str) {
         let _closed = writeln!(std::io::stdout(), "{line}");
     }

@@ -57,16 +57,7 @@ impl RouterService {
 
     /// /health, /ready and /metrics.
     pub fn http(&self, probes: Probes) -> axum::Router {
-        let log = self.deps.log.clone();
-        probes
-            .ready_when(
-                "log",
-                Arc::new(move || {
-                    let log = log.clone();
-                    Box::pin(async move { log.check().await.map_err(|error| error.to_string()) })
-                }),
-            )
-            .router()
+        probes.ready_when("log", chat4all_eventlog::ready_check(self.deps.log.clone())).router()
     }
 
     /// Routes until `shutdown`, then drains.

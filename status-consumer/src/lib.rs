@@ -53,22 +53,10 @@ impl StatusConsumer {
 
     /// /health, /ready and /metrics.
     pub fn http(&self, probes: Probes) -> axum::Router {
-        let (log, store) = (self.deps.log.clone(), self.deps.store.clone());
+        let Self { deps, .. } = self;
         probes
-            .ready_when(
-                "log",
-                Arc::new(move || {
-                    let log = log.clone();
-                    Box::pin(async move { log.check().await.map_err(|error| error.to_string()) })
-                }),
-            )
-            .ready_when(
-                "store",
-                Arc::new(move || {
-                    let store = store.clone();
-                    Box::pin(async move { store.check().await.map_err(|error| error.to_string()) })
-                }),
-            )
+            .ready_when("log", chat4all_eventlog::ready_check(deps.log.clone()))
+            .ready_when("store", chat4all_store::ready_check(deps.store.clone()))
             .router()
     }
 

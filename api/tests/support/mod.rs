@@ -37,6 +37,7 @@ pub struct World {
     pub log: Arc<TestLog>,
     pub store: Arc<TestStore>,
     pub clock: Clock,
+    pub stopping: Shutdown,
 }
 
 /// An answer, read whole.
@@ -116,6 +117,7 @@ impl World {
     }
 
     pub fn with(settings: ApiSettings) -> Self {
+        let stopping = Shutdown::new();
         let clock = Clock::simulated(EpochMs::saturating(START));
         let (log, store) = (TestLog::new(clock.clone()), TestStore::new());
         let deps = ApiDeps {
@@ -127,10 +129,10 @@ impl World {
             random: Random::seeded(7),
             probes: Probes::new(None),
             messages_partitions: PARTITIONS,
-            stopping: Shutdown::new(),
+            stopping: stopping.clone(),
         };
         let router = Api::new(deps, settings).router();
-        Self { router, log, store, clock }
+        Self { router, log, store, clock, stopping }
     }
 
     pub async fn call(&self, request: Request<Body>) -> Answer {

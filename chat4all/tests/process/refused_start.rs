@@ -134,7 +134,6 @@ async fn a_missing_file_and_a_bad_command_line_are_refused() {
 async fn data_that_is_not_ours_is_refused_and_left_as_it_was() {
     for (file, words) in [
         ("log.db", ["data = ", "log.db", "fix: "]),
-        ("store.db", ["data = ", "store.db", "fix: "]),
         ("simulator.db", ["data = ", "simulator.db", "fix: "]),
     ] {
         let installation = Installation::new();
@@ -148,4 +147,18 @@ async fn data_that_is_not_ours_is_refused_and_left_as_it_was() {
     let installation = Installation::new();
     std::fs::write(installation.data(), "a file").expect("a file");
     assert_refused(&installation.try_start().await, &["data = ", "must be a folder", "fix: "]);
+}
+
+#[tokio::test]
+async fn a_store_without_its_log_is_refused_and_left_as_it_was() {
+    let mut installation = Installation::new();
+    let running = installation.start().await;
+    assert_eq!(running.terminate().await, Some(0));
+    let (log, aside) = (installation.data().join("log.db"), installation.path().join("log.db"));
+    std::fs::rename(&log, &aside).expect("a log");
+    assert_refused(&installation.try_start().await, &["log.db", "is missing or empty", "fix: "]);
+    assert!(!log.exists());
+    std::fs::rename(&aside, &log).expect("the log");
+    let running = installation.start().await;
+    assert_eq!(running.terminate().await, Some(0));
 }

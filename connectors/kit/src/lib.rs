@@ -111,14 +111,8 @@ impl Connector {
 
     /// The probes and the platform's webhook.
     pub fn http(&self, probes: Probes) -> axum::Router {
-        let log = self.deps.log.clone();
-        let probes = probes.ready_when(
-            "log",
-            Arc::new(move || {
-                let log = log.clone();
-                Box::pin(async move { log.check().await.map_err(|error| error.to_string()) })
-            }),
-        );
+        let log = chat4all_eventlog::ready_check(self.deps.log.clone());
+        let probes = probes.ready_when("log", log);
         let webhook = webhook::router(WebhookDeps {
             service: self.service,
             platform: self.deps.platform.clone(),

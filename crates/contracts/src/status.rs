@@ -71,14 +71,20 @@ impl fmt::Display for Status {
 /// The order of what may be shown. FAILED stands twice: a failure of ours is overruled by any
 /// proof of acceptance, the platform's own report after acceptance is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs)]
 pub enum Rank {
+    /// [`Status::Accepted`]
     Accepted,
+    /// [`Status::Unknown`]
     Unknown,
+    /// [`Status::Failed`], with no call known to be accepted.
     FailedByUs,
+    /// [`Status::Sent`]
     Sent,
+    /// [`Status::Failed`], as the platform reported after its acceptance.
     RejectedByPlatform,
+    /// [`Status::Delivered`]
     Delivered,
+    /// [`Status::Read`]
     Read,
 }
 

@@ -28,6 +28,7 @@ pub mod faulty;
 
 use std::sync::Arc;
 
+use chat4all_process::probe::ReadyCheck;
 use futures::future::BoxFuture;
 use thiserror::Error;
 
@@ -91,6 +92,14 @@ pub enum LogError {
     /// The log, or this consumer, is being closed.
     #[error("closed")]
     Closed,
+}
+
+/// Whether `log` answers, for /ready.
+pub fn ready_check(log: Arc<dyn EventLog>) -> ReadyCheck {
+    Arc::new(move || {
+        let log = log.clone();
+        Box::pin(async move { log.check().await.map_err(|error| error.to_string()) })
+    })
 }
 
 /// The log.

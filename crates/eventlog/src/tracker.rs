@@ -20,7 +20,6 @@ pub struct OffsetTracker {
     next: u64,
     /// What the last owner had finished beyond its commit.
     finished_before: Finished,
-    done_beyond: usize,
 }
 
 /// What a newly received record means.
@@ -44,7 +43,7 @@ impl OffsetTracker {
             },
         };
         let received = VecDeque::new();
-        (Self { received, next: position, finished_before, done_beyond: 0 }, unusable)
+        (Self { received, next: position, finished_before }, unusable)
     }
 
     /// A record has been received. Offsets rise and may have gaps.
@@ -54,7 +53,6 @@ impl OffsetTracker {
         self.next = offset + 1;
         self.received.push_back((offset, done));
         if done {
-            self.done_beyond += 1;
             self.advance();
             return Received::AlreadyDone;
         }
@@ -68,7 +66,6 @@ impl OffsetTracker {
             && !self.received[index].1
         {
             self.received[index].1 = true;
-            self.done_beyond += 1;
             self.advance();
         }
     }
@@ -76,7 +73,6 @@ impl OffsetTracker {
     fn advance(&mut self) {
         while self.received.front().is_some_and(|(_, done)| *done) {
             self.received.pop_front();
-            self.done_beyond -= 1;
         }
     }
 
@@ -88,11 +84,6 @@ impl OffsetTracker {
     /// Received records that the prefix has not passed: what the memory holds.
     pub fn in_hand(&self) -> usize {
         self.received.len()
-    }
-
-    /// Received records that are not done.
-    pub fn unfinished(&self) -> usize {
-        self.received.len() - self.done_beyond
     }
 
     /// Whether handling of the record at `offset` may begin: only while whatever finishes first
@@ -129,7 +120,7 @@ mod tests {
         }
         tracker.complete(11);
         tracker.complete(15);
-        assert_eq!((tracker.position(), tracker.unfinished()), (10, 2));
+        assert_eq!((tracker.position(), tracker.in_hand()), (10, 4));
         tracker.complete(10);
         assert_eq!(tracker.position(), 16);
         tracker.complete(16);

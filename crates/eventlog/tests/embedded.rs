@@ -133,3 +133,16 @@ mod on_several_threads {
     use super::*;
     eventlog_conformance!(InAFile, tokio::test(flavor = "multi_thread", worker_threads = 2));
 }
+
+#[tokio::test]
+async fn a_log_below_its_floor_is_not_ready() {
+    let folder = TempDir::new().unwrap();
+    let clock = Clock::system();
+    for (floor, ready) in [(0, true), (u64::MAX, false)] {
+        let options =
+            EmbeddedOptions { free_space_floor_bytes: floor, ..EmbeddedOptions::default() };
+        let path = folder.path().join(format!("{ready}.db"));
+        let log = EmbeddedLog::open(&path, options, clock.clone()).unwrap();
+        assert_eq!(log.check().await.is_ok(), ready, "floor {floor}");
+    }
+}

@@ -233,7 +233,7 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[allow(dead_code)]
+    #[allow(dead_code)] // read only to see how it is refused
     struct Api {
         listen: SocketAddr,
         window: Bounded<1, 100>,

@@ -11,7 +11,19 @@ pub mod projection;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+use std::sync::Arc;
+
+use chat4all_process::probe::ReadyCheck;
+
 pub use port::{
     Claim, ClaimKey, Cursor, Meeting, MeetingPlace, MessageStore, Page, RowAddress, StoreError,
     StoredMessage, Tenant,
 };
+
+/// Whether `store` answers, for /ready.
+pub fn ready_check(store: Arc<dyn MessageStore>) -> ReadyCheck {
+    Arc::new(move || {
+        let store = store.clone();
+        Box::pin(async move { store.check().await.map_err(|error| error.to_string()) })
+    })
+}
