@@ -134,6 +134,7 @@ async fn a_missing_file_and_a_bad_command_line_are_refused() {
 async fn data_that_is_not_ours_is_refused_and_left_as_it_was() {
     for (file, words) in [
         ("log.db", ["data = ", "log.db", "fix: "]),
+        ("store.db", ["data = ", "store.db", "fix: "]),
         ("simulator.db", ["data = ", "simulator.db", "fix: "]),
     ] {
         let installation = Installation::new();
