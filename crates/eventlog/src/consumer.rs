@@ -193,6 +193,13 @@ pub trait Consumer: Send + Sync + 'static {
     /// partition is not ours.
     fn restart(&self, at: &TopicPartition);
 
+    /// How long an owner may act after it SENT its last successful commit: then the group may give
+    /// its partitions to another, whether or not the owner hears of it. `None` = never without
+    /// telling it, because all members are in one process.
+    fn lease(&self) -> Option<Duration> {
+        None
+    }
+
     /// Leaves the group at once; commit first. Afterwards [`Consumer::next`] is
     /// [`LogError::Closed`].
     fn close(&self) -> BoxFuture<'_, ()>;

@@ -1,6 +1,7 @@
 //! A log that goes wrong as a test tells it, around any other log.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 
@@ -138,6 +139,10 @@ impl Consumer for FaultyConsumer {
 
     fn restart(&self, at: &TopicPartition) {
         self.inner.restart(at);
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        self.inner.lease()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -1,8 +1,9 @@
 //! The log between the services.
 //!
 //! [`EventLog`] is the port: partitioned topics, producers with bounded queues, consumer groups
-//! with assignments and commits. Its adapters are [`embedded`] (SQLite, the default) and
-//! [`inline`] (memory, for simulation); both pass the one suite in `conformance`.
+//! with assignments and commits. Its adapters are [`embedded`] (SQLite, the default), `kafka`
+//! (Apache Kafka, a cargo feature) and [`inline`] (memory, for simulation); all pass the one suite in
+//! `conformance`.
 //!
 //! What every consumer needs on top is here too and knows no adapter: the ordered offset
 //! [`tracker`], the commit [`note`], and the [`group_loop`] of services that are no connector.
@@ -11,6 +12,8 @@ pub mod consumer;
 pub mod embedded;
 pub mod group_loop;
 pub mod inline;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod note;
 pub mod producer;
 pub mod record;
@@ -20,6 +23,7 @@ pub mod tracker;
 mod group;
 mod room;
 mod spec;
+mod start;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -92,6 +96,9 @@ pub enum LogError {
     /// The log, or this consumer, is being closed.
     #[error("closed")]
     Closed,
+    /// The log's client cannot go on: the process has to end and be restarted.
+    #[error("{0}")]
+    Fatal(String),
 }
 
 /// Whether `log` answers, for /ready.

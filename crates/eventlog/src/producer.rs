@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use thiserror::Error;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 
 use crate::record::{NewRecord, Position};
 
@@ -69,6 +72,27 @@ impl AppendError {
 
 /// Resolves when the record is durable, or when it is known not to become so.
 pub type Ack = BoxFuture<'static, Result<Position, AppendError>>;
+
+/// For adapters: an ack that gives up in time, whatever becomes of the record.
+pub(crate) fn ack_within(
+    patience: Patience,
+    answer: oneshot::Receiver<Result<Position, AppendError>>,
+) -> Ack {
+    let answer = answer.map(|answer| answer.unwrap_or(Err(AppendError::Closed)));
+    let deadline = match patience {
+        Patience::Forever => None,
+        Patience::GiveUpAfter(after) => Instant::now().checked_add(after),
+    };
+    match deadline {
+        None => answer.boxed(),
+        Some(deadline) => async move {
+            timeout_at(deadline, answer)
+                .await
+                .unwrap_or_else(|_| Err(AppendError::Unavailable("not in time".to_owned())))
+        }
+        .boxed(),
+    }
+}
 
 /// Writes records.
 pub trait Producer: Send + Sync + 'static {

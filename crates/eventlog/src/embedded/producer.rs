@@ -12,12 +12,14 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::Inner;
 use super::tables::{self, PartitionId};
 use crate::consumer::TopicPartition;
-use crate::producer::{Ack, Admission, AppendError, Patience, Producer, ProducerOptions};
+use crate::producer::{
+    Ack, Admission, AppendError, Patience, Producer, ProducerOptions, ack_within,
+};
 use crate::record::{NewRecord, Position};
 use crate::room::{Place, QueueBounds, Room};
 
@@ -105,28 +107,11 @@ impl Producer for EmbeddedProducer {
             }
         });
         queue.pump();
-        Ok(ack(answer, queue.options.patience))
+        Ok(ack_within(queue.options.patience, answer))
     }
 
     fn room(&self) -> BoxFuture<'_, ()> {
         self.0.room.wait().boxed()
-    }
-}
-
-fn ack(answer: oneshot::Receiver<Answer>, patience: Patience) -> Ack {
-    let answer = answer.map(|answer| answer.unwrap_or(Err(AppendError::Closed)));
-    let deadline = match patience {
-        Patience::Forever => None,
-        Patience::GiveUpAfter(after) => Instant::now().checked_add(after),
-    };
-    match deadline {
-        None => answer.boxed(),
-        Some(deadline) => async move {
-            timeout_at(deadline, answer)
-                .await
-                .unwrap_or_else(|_| Err(AppendError::Unavailable("not in time".to_owned())))
-        }
-        .boxed(),
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Backing, Committed, State};
 use crate::Bounds;
 use crate::consumer::{Assignment, ConsumerEvent, Epoch, RevokeAck, Revoked, TopicPartition};
 use crate::record::Record;
+use crate::start::{self, Missing};
 
 /// What a member's `next` has to do.
 pub(super) enum Step {
@@ -110,35 +111,25 @@ fn begin(
     holder.epoch = Some(epoch);
     holder.told = Some(epoch);
     holder.paused = false;
-    let Bounds { start, end } = bounds;
-    let why = match committed {
-        None if start == 0 => None,
-        None => Some(format!(
-            "the group has committed no offset and the log begins at {start}, not at 0: \
-             somebody has to choose where it starts"
-        )),
-        Some(Committed { offset, .. }) if *offset < start => Some(gone(*offset, start)),
-        Some(Committed { offset, .. }) if *offset > end => Some(format!(
-            "the committed offset {offset} lies beyond the log's end {end}: \
-             the log was replaced; somebody has to choose where the group starts"
-        )),
-        Some(_) => None,
+    let position = match start::position(committed.map(|committed| committed.offset), bounds) {
+        Ok(position) => position,
+        Err(missing) => {
+            holder.stopped = Stop::Untold(chosen(missing));
+            return None;
+        }
     };
-    if let Some(why) = why {
-        holder.stopped = Stop::Untold(why);
-        return None;
-    }
     holder.stopped = Stop::No;
-    holder.position = committed.map_or(0, |committed| committed.offset);
+    holder.position = position;
     let note = committed.map(|committed| committed.note.clone());
-    Some(Assignment { at: at.clone(), epoch, position: holder.position, note, end })
+    Some(Assignment { at: at.clone(), epoch, position, note, end: bounds.end })
 }
 
 fn gone(position: u64, start: u64) -> String {
-    format!(
-        "the records from {position} to {start} are gone (retention): \
-         somebody has to choose where the group starts"
-    )
+    chosen(Missing::Gone { position, start })
+}
+
+fn chosen(missing: Missing) -> String {
+    format!("{missing}: somebody has to choose where the group starts")
 }
 
 fn untold_stop(group: &mut Group, id: MemberId) -> Option<ConsumerEvent> {

@@ -1,0 +1,258 @@
+//! The consumer of a group: a thread of its own polls librdkafka, another one commits.
+//!
+//! Nothing here blocks a runtime's worker: commits are synchronous (their callbacks never come) and
+//! leaving the group takes its time, so both happen on those threads.
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::oneshot;
+
+use super::context::Reporter;
+use super::membership::{Membership, Order, Step};
+use super::positions::number;
+use super::rebalance::Rebalancing;
+use super::settings::{GroupProtocol, KafkaSettings};
+use crate::LogError;
+use crate::consumer::{Commit, CommitError, Consumer, ConsumerEvent, Subscription, TopicPartition};
+
+/// How long the polling thread waits for an event before it looks for orders.
+const POLL: Duration = Duration::from_millis(50);
+/// How often librdkafka says how far behind the group is.
+const STATISTICS_MS: &str = "5000";
+/// The most commits that wait for the one under way: callers wait for each.
+const WAITING_COMMITS: usize = 16;
+
+type Client = BaseConsumer<Rebalancing>;
+
+/// See the module. Dropping it leaves the group without a commit.
+pub(super) struct KafkaConsumer {
+    membership: Arc<Membership>,
+    max_batch: usize,
+    commits: SyncSender<CommitJob>,
+    lease: Duration,
+}
+
+struct CommitJob {
+    commits: Vec<Commit>,
+    reply: oneshot::Sender<Result<Vec<CommitError>, LogError>>,
+}
+
+impl KafkaConsumer {
+    /// Joins the group.
+    pub(super) fn join(
+        settings: &KafkaSettings,
+        to: Subscription,
+        reporter: Reporter,
+    ) -> Result<Self, KafkaError> {
+        let membership = Arc::new(Membership::new(to.group.clone(), reporter.clone()));
+        let context = Rebalancing {
+            membership: membership.clone(),
+            bootstrap: settings.bootstrap_servers.clone(),
+            start_at: settings.start_at.get(&to.group).copied(),
+            revoke_deadline: to.revoke_deadline,
+            consumer: OnceLock::new(),
+        };
+        let config = config(settings, &to.group, reporter.service);
+        let client = Arc::new(Client::from_config_and_context(&config, context)?);
+        // Set before the first poll, which is what calls back.
+        let _first = client.context().consumer.set(Arc::downgrade(&client));
+        let topics: Vec<&str> = to.topics.iter().map(String::as_str).collect();
+        client.subscribe(&topics)?;
+        let (commits, jobs) = sync_channel(WAITING_COMMITS);
+        let committing = {
+            let (client, membership) = (Arc::downgrade(&client), membership.clone());
+            spawn("kafka-commit", move || commit_all(&client, &membership, &jobs))?
+        };
+        let polled = membership.clone();
+        drop(spawn("kafka-poll", move || poll(client, &polled, committing))?);
+        let lease = settings.session_timeout_ms.ms();
+        Ok(Self { membership, max_batch: to.max_batch.max(1), commits, lease })
+    }
+
+    async fn next_event(&self) -> Result<ConsumerEvent, LogError> {
+        let mut changes = self.membership.changes();
+        loop {
+            // Seen before looking: whatever changes afterwards wakes again.
+            changes.borrow_and_update();
+            match self.membership.step(self.max_batch) {
+                Step::Event(event) => return Ok(event),
+                Step::Failed(error) => return Err(error),
+                Step::Wait => {
+                    // The sender is in the membership, which we hold.
+                    let _changed = changes.changed().await;
+                }
+            }
+        }
+    }
+}
+
+fn config(settings: &KafkaSettings, group: &str, client_id: &str) -> rdkafka::ClientConfig {
+    let mut config = settings.client(client_id);
+    config
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // The owner of a partition decides where it begins, never the client.
+        .set("auto.offset.reset", "error")
+        .set("queued.min.messages", settings.prefetch_records.get().to_string())
+        .set("queued.max.messages.kbytes", (settings.prefetch_mib.get() * 1024).to_string())
+        .set("statistics.interval.ms", STATISTICS_MS);
+    match settings.group_protocol {
+        GroupProtocol::Classic => config
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", settings.session_timeout_ms.get().to_string())
+            .set("heartbeat.interval.ms", settings.heartbeat_interval_ms.get().to_string()),
+        GroupProtocol::Consumer => config.set("group.protocol", "consumer"),
+    };
+    config
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, KafkaError> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map_err(|error| KafkaError::ClientCreation(error.to_string()))
+}
+
+/// The polling thread: serves rebalances, errors and orders until the owner leaves.
+fn poll(client: Arc<Client>, membership: &Membership, committing: JoinHandle<()>) {
+    loop {
+        // Records come through the partitions' own queues, errors through the context.
+        if let Some(Ok(_)) = client.poll(POLL) {
+            let why = "a record came outside its partition's queue".to_owned();
+            membership.reporter.failure.report(why);
+            membership.wake();
+        }
+        match membership.orders() {
+            Order::Nothing => {}
+            Order::Restart(partitions) => client.context().restart(&partitions),
+            Order::Leave => break,
+        }
+    }
+    // The thread that commits borrows the client; it ends because we are leaving.
+    if committing.join().is_err() {
+        tracing::error!("the committing thread had panicked");
+    }
+    membership.clear();
+    // The last handle: closes the client, which leaves the group.
+    drop(client);
+    membership.set_left();
+}
+
+/// How often the committing thread looks whether the owner has left.
+const LOOK: Duration = Duration::from_millis(50);
+
+fn commit_all(client: &Weak<Client>, membership: &Membership, jobs: &Receiver<CommitJob>) {
+    while !membership.is_leaving() {
+        let Ok(CommitJob { commits, reply }) = jobs.recv_timeout(LOOK) else { continue };
+        let result = match client.upgrade() {
+            Some(client) => commit(&client, commits),
+            None => Err(LogError::Closed),
+        };
+        // The caller may have gone; the commit holds.
+        let _gone = reply.send(result);
+    }
+}
+
+fn commit(client: &Client, commits: Vec<Commit>) -> Result<Vec<CommitError>, LogError> {
+    let unavailable = |error: KafkaError| LogError::Unavailable(error.to_string());
+    let mut list = TopicPartitionList::with_capacity(commits.len());
+    for Commit { at, offset, note, .. } in &commits {
+        let mut element = list.add_partition(&at.topic, number(at));
+        let offset = Offset::Offset(i64::try_from(*offset).unwrap_or(i64::MAX));
+        element.set_offset(offset).map_err(unavailable)?;
+        if !note.is_empty() {
+            element.set_metadata(note);
+        }
+    }
+    let Err(error) = client.commit(&list, CommitMode::Sync) else { return Ok(Vec::new()) };
+    let all = |refusal: fn(TopicPartition) -> CommitError| {
+        Ok(commits.iter().map(|commit| refusal(commit.at.clone())).collect())
+    };
+    match error.rdkafka_error_code() {
+        // We are no member any more, or of an older share-out: the group will tell us.
+        Some(
+            RDKafkaErrorCode::UnknownMemberId
+            | RDKafkaErrorCode::IllegalGeneration
+            | RDKafkaErrorCode::FencedInstanceId
+            | RDKafkaErrorCode::StaleMemberEpoch
+            | RDKafkaErrorCode::FencedMemberEpoch,
+        ) => all(CommitError::Stale),
+        // The brokers allow less than Kafka does by default, and do not say for which partition.
+        Some(RDKafkaErrorCode::OffsetMetadataTooLarge) => all(CommitError::NoteTooLong),
+        _ => Err(unavailable(error)),
+    }
+}
+
+impl Consumer for KafkaConsumer {
+    fn next(&self) -> BoxFuture<'_, Result<ConsumerEvent, LogError>> {
+        self.next_event().boxed()
+    }
+
+    fn commit(&self, commits: Vec<Commit>) -> BoxFuture<'_, Result<Vec<CommitError>, LogError>> {
+        // Before the first poll, so that commits are stored in the order of the calls.
+        let (admitted, mut refused) = self.membership.admit(commits);
+        if self.membership.is_leaving() {
+            return futures::future::ready(Err(LogError::Closed)).boxed();
+        }
+        if admitted.is_empty() {
+            return futures::future::ready(Ok(refused)).boxed();
+        }
+        let (reply, answer) = oneshot::channel();
+        match self.commits.try_send(CommitJob { commits: admitted, reply }) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                let why = LogError::Unavailable("too many commits are waiting".to_owned());
+                return futures::future::ready(Err(why)).boxed();
+            }
+            Err(TrySendError::Disconnected(_)) => {
+                return futures::future::ready(Err(LogError::Closed)).boxed();
+            }
+        }
+        async move {
+            let more = answer.await.unwrap_or(Err(LogError::Closed))?;
+            refused.extend(more);
+            Ok(refused)
+        }
+        .boxed()
+    }
+
+    fn pause(&self, at: &TopicPartition) {
+        self.membership.set_paused(at, true);
+    }
+
+    fn resume(&self, at: &TopicPartition) {
+        self.membership.set_paused(at, false);
+    }
+
+    fn restart(&self, at: &TopicPartition) {
+        self.membership.order_restart(at);
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        Some(self.lease)
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async {
+            self.membership.order_leave();
+            self.membership.left().await;
+        }
+        .boxed()
+    }
+}
+
+impl Drop for KafkaConsumer {
+    fn drop(&mut self) {
+        self.membership.order_leave();
+    }
+}
