@@ -281,11 +281,12 @@ fn the_table_of_metrics_is_that_of_the_code() {
         let labels: Vec<String> =
             metric.labels().iter().map(|label| format!("`{label}`")).collect();
         let name = format!("`{}`", metric.name());
-        vec![name, kind.to_owned(), labels.join(", "), metric.help().to_owned()]
+        let unit = metric.unit().to_owned();
+        vec![name, kind.to_owned(), unit, labels.join(", "), metric.help().to_owned()]
     };
     let expected: Vec<Vec<String>> = Metric::ALL.iter().map(row).collect();
     let documented: Vec<Vec<String>> =
-        rows("docs/metrics.md", "# Metrics").into_iter().filter(|row| row.len() == 4).collect();
+        rows("docs/metrics.md", "# Metrics").into_iter().filter(|row| row.len() == 5).collect();
     assert_eq!(documented, expected);
     let labels: BTreeSet<String> = rows("docs/metrics.md", "## Values of the labels")
         .iter()

@@ -1,4 +1,5 @@
-//! Every metric of the system: its name, kind and meaning. Documentation is checked against this.
+//! Every metric of the system: its name, kind, unit and meaning. Documentation, alert rules and
+//! dashboards are checked against this.
 //!
 //! Label values are few and fixed when the program starts (platforms, routes, outcomes): never a
 //! message, recipient, conversation or account.
@@ -17,7 +18,10 @@ pub enum Kind {
 }
 
 macro_rules! metrics_enum {
-    ($($(#[doc = $help:literal])+ $variant:ident = $kind:ident $name:literal [$($label:literal),*],)*) => {
+    ($(
+        $(#[doc = $help:literal])+
+        $variant:ident = $kind:ident $name:literal [$($label:literal),*] in $unit:literal,
+    )*) => {
         /// The metrics.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Metric { $($(#[doc = $help])+ $variant,)* }
@@ -36,6 +40,11 @@ macro_rules! metrics_enum {
                 match self { $(Metric::$variant => Kind::$kind,)* }
             }
 
+            /// What it is counted in: `seconds`, or the things.
+            pub fn unit(self) -> &'static str {
+                match self { $(Metric::$variant => $unit,)* }
+            }
+
             /// One line about what it means.
             pub fn help(self) -> &'static str {
                 match self { $(Metric::$variant => concat!($($help),+).trim_ascii(),)* }
@@ -51,51 +60,65 @@ macro_rules! metrics_enum {
 
 metrics_enum! {
     /// HTTP requests answered, by route and status class.
-    HttpRequests = Counter "chat4all_http_requests_total" ["route", "status"],
+    HttpRequests = Counter "chat4all_http_requests_total" ["route", "status"] in "requests",
     /// Time from the head of a request to its answer.
-    HttpRequestSeconds = Histogram "chat4all_http_request_seconds" ["route"],
+    HttpRequestSeconds = Histogram "chat4all_http_request_seconds" ["route"] in "seconds",
     /// Messages answered with 202 for the first time.
-    MessagesAccepted = Counter "chat4all_messages_accepted_total" ["platform"],
+    MessagesAccepted = Counter "chat4all_messages_accepted_total" ["platform"] in "messages",
     /// Messages appended to a platform's topic and acknowledged.
-    MessagesRouted = Counter "chat4all_messages_routed_total" ["platform"],
+    MessagesRouted = Counter "chat4all_messages_routed_total" ["platform"] in "messages",
     /// Records received from the log.
-    RecordsConsumed = Counter "chat4all_records_consumed_total" ["topic"],
+    RecordsConsumed = Counter "chat4all_records_consumed_total" ["topic"] in "records",
     /// Records received and not yet done.
-    RecordsInHand = Gauge "chat4all_records_in_hand" ["topic"],
+    RecordsInHand = Gauge "chat4all_records_in_hand" ["topic"] in "records",
     /// Records moved to dead letters.
-    DeadLetters = Counter "chat4all_dead_letters_total" ["topic", "reason"],
+    DeadLetters = Counter "chat4all_dead_letters_total" ["topic", "reason"] in "records",
     /// Effects (appends, store writes) that failed and will be tried again.
-    EffectRetries = Counter "chat4all_effect_retries_total" ["topic"],
+    EffectRetries = Counter "chat4all_effect_retries_total" ["topic"] in "effects",
     /// Commits of consumer offsets, by result.
-    Commits = Counter "chat4all_commits_total" ["topic", "result"],
+    Commits = Counter "chat4all_commits_total" ["topic", "result"] in "commits",
     /// Assignments that could not use the committed note.
-    NotesUnusable = Counter "chat4all_commit_notes_unusable_total" ["topic"],
+    NotesUnusable = Counter "chat4all_commit_notes_unusable_total" ["topic"] in "assignments",
     /// Calls to a platform, by outcome.
-    Deliveries = Counter "chat4all_deliveries_total" ["platform", "outcome"],
+    Deliveries = Counter "chat4all_deliveries_total" ["platform", "outcome"] in "calls",
     /// Time of a call to a platform.
-    DeliverySeconds = Histogram "chat4all_delivery_seconds" ["platform"],
+    DeliverySeconds = Histogram "chat4all_delivery_seconds" ["platform"] in "seconds",
     /// Calls to a platform under way.
-    DeliveriesInFlight = Gauge "chat4all_deliveries_in_flight" ["platform"],
+    DeliveriesInFlight = Gauge "chat4all_deliveries_in_flight" ["platform"] in "calls",
     /// Messages waiting for a breaker, a pacer or a permit.
-    DeliveriesParked = Gauge "chat4all_deliveries_parked" ["platform"],
+    DeliveriesParked = Gauge "chat4all_deliveries_parked" ["platform"] in "messages",
     /// Calls that are a repetition of an earlier one.
-    Retries = Counter "chat4all_retries_total" ["platform"],
+    Retries = Counter "chat4all_retries_total" ["platform"] in "calls",
     /// Changes of a circuit breaker's state.
-    BreakerTransitions = Counter "chat4all_breaker_transitions_total" ["platform", "to"],
+    BreakerTransitions = Counter "chat4all_breaker_transitions_total" ["platform", "to"] in "changes",
     /// Circuit breakers not closed.
-    BreakersOpen = Gauge "chat4all_breakers_open" ["platform"],
+    BreakersOpen = Gauge "chat4all_breakers_open" ["platform"] in "breakers",
     /// Records skipped because their message was already handled.
-    DuplicatesSkipped = Counter "chat4all_duplicates_skipped_total" ["platform"],
+    DuplicatesSkipped = Counter "chat4all_duplicates_skipped_total" ["platform"] in "records",
     /// Status events appended and acknowledged.
-    StatusesPublished = Counter "chat4all_statuses_published_total" ["platform", "status"],
+    StatusesPublished = Counter "chat4all_statuses_published_total" ["platform", "status"] in "events",
     /// Status events merged into the store.
-    StatusesProjected = Counter "chat4all_statuses_projected_total" ["status"],
+    StatusesProjected = Counter "chat4all_statuses_projected_total" ["status"] in "events",
     /// Statuses and receipts that came before the row they belong to.
-    EarlyArrivals = Counter "chat4all_early_arrivals_total" ["kind"],
+    EarlyArrivals = Counter "chat4all_early_arrivals_total" ["kind"] in "events",
     /// Webhook events from a platform, by kind.
-    WebhookEvents = Counter "chat4all_webhook_events_total" ["platform", "kind"],
+    WebhookEvents = Counter "chat4all_webhook_events_total" ["platform", "kind"] in "events",
     /// Restarts of an actor, by the way it ended.
-    ActorRestarts = Counter "chat4all_actor_restarts_total" ["actor", "exit"],
+    ActorRestarts = Counter "chat4all_actor_restarts_total" ["actor", "exit"] in "restarts",
+    /// When the service started, as a Unix time: a change is a restart.
+    StartTime = Gauge "chat4all_start_time_seconds" [] in "seconds",
+    /// Records between a group's committed position and the end of the log, in this process's partitions.
+    ConsumerLag = Gauge "chat4all_consumer_lag_records" ["group", "topic"] in "records",
+    /// Partitions that this process reads.
+    PartitionsAssigned = Gauge "chat4all_partitions_assigned" ["group", "topic"] in "partitions",
+    /// Partitions of this process whose position is unknown: not read until somebody chooses one.
+    PartitionsStopped = Gauge "chat4all_partitions_stopped" ["group", "topic"] in "partitions",
+    /// Age of the oldest record received and not yet done; 0 if there is none.
+    OldestUnfinished = Gauge "chat4all_oldest_unfinished_seconds" ["topic"] in "seconds",
+    /// Calls cut off, or not yet acknowledged by the log, when a partition went away: they may be repeated.
+    CallsOutlastedDrain = Counter "chat4all_calls_outlasted_drain_total" ["platform"] in "calls",
+    /// Errors reported by the client of the log, by kind.
+    LogClientErrors = Counter "chat4all_log_client_errors_total" ["kind"] in "errors",
 }
 
 impl Metric {
@@ -177,7 +200,8 @@ mod tests {
             let name = metric.name();
             assert!(name.starts_with("chat4all_"), "{name}");
             assert_eq!(name.ends_with("_total"), metric.kind() == Kind::Counter, "{name}");
-            assert_eq!(name.ends_with("_seconds"), metric.kind() == Kind::Histogram, "{name}");
+            assert_eq!(name.ends_with("_seconds"), metric.unit() == "seconds", "{name}");
+            assert!(metric.kind() != Kind::Histogram || metric.unit() == "seconds", "{name}");
             assert!(metric.help().ends_with('.'), "{name}");
         }
     }
