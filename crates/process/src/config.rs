@@ -2,6 +2,12 @@
 //!
 //! `CHAT4ALL__API__LISTEN` sets `api.listen`. Everything is read and checked before a port is
 //! bound; an error names key, value, rule and fix.
+//!
+//! One file may serve several programs: see [`part`]. Variables of other names than ours that mean
+//! a key are in [`plain`].
+
+pub mod part;
+pub mod plain;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -57,6 +63,24 @@ pub fn load<T: DeserializeOwned>(
     file: Option<&Path>,
     environment: HashMap<String, String>,
 ) -> Result<T, ConfigError> {
+    read(&merge(defaults, file, environment)?)
+}
+
+/// The file that is read if it is there and no other is named.
+pub const DEFAULT_FILE: &str = "chat4all.toml";
+
+/// The named file, else [`DEFAULT_FILE`] if it is there.
+pub fn file_or_default(named: Option<&Path>) -> Option<&Path> {
+    let default_file = Path::new(DEFAULT_FILE);
+    named.or_else(|| default_file.exists().then_some(default_file))
+}
+
+/// All sources, the stronger ones over the weaker ones.
+fn merge(
+    defaults: &[&str],
+    file: Option<&Path>,
+    environment: HashMap<String, String>,
+) -> Result<Config, ConfigError> {
     let mut builder = Config::builder();
     for text in defaults {
         builder = builder.add_source(File::from_str(text, FileFormat::Toml));
@@ -77,7 +101,7 @@ pub fn load<T: DeserializeOwned>(
             .separator("__")
             .source(Some(ours)),
     );
-    let config = builder.build().map_err(|error| {
+    builder.build().map_err(|error| {
         // The parser quotes the line it stopped at, which may hold a secret: keep the place only.
         let text = error.to_string();
         let place = text.lines().find(|line| line.contains("line ")).unwrap_or("TOML parse error");
@@ -86,7 +110,10 @@ pub fn load<T: DeserializeOwned>(
             format!("must be TOML: {}", place.trim()),
             "correct the syntax",
         )
-    })?;
+    })
+}
+
+fn read<T: DeserializeOwned>(config: &Config) -> Result<T, ConfigError> {
     serde_path_to_error::deserialize(config.clone()).map_err(|error| {
         let path = error.path().to_string();
         let value = |key: &str| config.get::<::config::Value>(key).ok().map(|v| v.to_string());

@@ -19,5 +19,6 @@ pub mod telemetry;
 
 pub use clock::Clock;
 pub use config::ConfigError;
+pub use exit::Failure;
 pub use random::Random;
 pub use shutdown::Shutdown;

@@ -1,11 +1,13 @@
 //! Logs and metrics of a process, installed once.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::metric::{Kind, Metric};
+use crate::shutdown::Shutdown;
 
 /// Starts logging to standard error: lines for a person on a terminal, JSON otherwise.
 ///
@@ -59,4 +61,14 @@ pub fn start_metrics() -> Result<PrometheusHandle, BuildError> {
         }
     }
     Ok(handle)
+}
+
+/// How often the histograms' buffers are emptied when nobody scrapes.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Keeps the registry small until `stop`.
+pub async fn keep_metrics_small(metrics: PrometheusHandle, stop: Shutdown) {
+    while stop.unless(tokio::time::sleep(UPKEEP)).await.is_some() {
+        metrics.run_upkeep();
+    }
 }
