@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::breaker::{Breaker, BreakerPolicy, Denied, Permit, Transition};
 use crate::delivery::Caller;
+use crate::lease::Lease;
 use crate::outcome::CallResult;
 use crate::pacer::Pacer;
 use crate::settings::KitSettings;
@@ -28,6 +29,9 @@ pub struct Gateway;
 /// How often parked messages are looked through while nothing can start: expiry is noticed this
 /// late.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// How often an account whose connector has no lease looks whether it is back.
+const LEASE_LOOK: Duration = Duration::from_millis(20);
 
 /// What it is told.
 pub enum GatewayMsg {
@@ -54,6 +58,8 @@ pub struct GatewayArgs {
     pub caller: Caller,
     /// The connector's policy.
     pub settings: KitSettings,
+    /// The right to start calls.
+    pub lease: Lease,
     /// The account's pace.
     pub per_second: u32,
     /// The time of day, for the end of a message's life.
@@ -225,6 +231,9 @@ impl GatewayState {
             return Err(None);
         }
         let now = Instant::now();
+        if !self.args.lease.holds(now) {
+            return Err(Some(now + LEASE_LOOK));
+        }
         let (permit, transition) = self.breaker.permit(now, self.in_flight);
         self.report(transition);
         let permit = permit.map_err(|denied| match denied {

@@ -3,14 +3,16 @@
 //! A companion task asks the consumer for events and hands each over with a call, so at most one
 //! waits here. Records go to the partition's worker; a partition whose window is full is paused.
 
+mod commits;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chat4all_contracts::topic;
 use chat4all_eventlog::{
-    Assignment, Commit, Consumer, ConsumerEvent, Epoch, LogError, Record, RevokeAck, Revoked,
-    Subscription, TopicPartition,
+    Assignment, Consumer, ConsumerEvent, Epoch, LogError, Record, RevokeAck, Revoked, Subscription,
+    TopicPartition,
 };
 use chat4all_process::Random;
 use chat4all_process::backoff::{Backoff, BackoffPolicy};
@@ -138,6 +140,7 @@ impl Actor for Intake {
                 revoke_deadline: settings.revoke_deadline_ms.ms() * 2,
             })
             .await?;
+        args.worker.lease.begin(consumer.lease(), settings.call_timeout_ms.ms())?;
         let pump = AbortOnDropHandle::new(tokio::spawn(pump(
             consumer.clone(),
             myself.clone(),
@@ -224,7 +227,8 @@ impl IntakeState {
                 for assignment in assignments {
                     self.assign(assignment, myself).await?;
                 }
-                Ok(())
+                // Calls need the lease, which a commit gives.
+                self.commit().await.map(drop)
             }
             ConsumerEvent::Revoked(revoked) => self.revoke(revoked, myself).await,
             ConsumerEvent::Records { epoch, records } => {
@@ -339,45 +343,6 @@ impl IntakeState {
         partitions.iter().all(|(at, epoch)| {
             self.partitions.get(at).is_none_or(|p| p.epoch != *epoch || p.drained)
         })
-    }
-
-    /// Commits what was reported; `false` if that failed and is worth another try.
-    async fn commit(&mut self) -> Result<bool, ActorProcessingErr> {
-        let mut commits = Vec::new();
-        for (at, partition) in &self.partitions {
-            if partition.reported != partition.committed {
-                let (offset, note) = partition.reported.clone();
-                commits.push(Commit { at: at.clone(), epoch: partition.epoch, offset, note });
-            }
-        }
-        if commits.is_empty() {
-            return Ok(true);
-        }
-        let (service, topic) = (self.args.worker.service, commits[0].at.topic.clone());
-        match self.consumer.commit(commits.clone()).await {
-            Ok(refused) if refused.is_empty() => {
-                Metric::Commits.count(service, &[&topic, "ok"]);
-                for Commit { at, offset, note, .. } in commits {
-                    if let Some(partition) = self.partitions.get_mut(&at) {
-                        partition.committed = (offset, note);
-                    }
-                }
-            }
-            Ok(refused) => {
-                // The others of this call are stored too; the next tick commits them once more.
-                for error in refused {
-                    Metric::Commits.count(service, &[&topic, "refused"]);
-                    tracing::warn!(%error, "a commit was refused");
-                }
-            }
-            Err(LogError::Closed) => return Err(LogError::Closed.into()),
-            Err(error) => {
-                Metric::Commits.count(service, &[&topic, "failed"]);
-                tracing::warn!(%error, "a commit failed; the next tick tries again");
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     async fn revoke(

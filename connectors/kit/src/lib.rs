@@ -21,6 +21,7 @@ mod gateway;
 pub mod hub;
 mod intake;
 mod lanes;
+mod lease;
 mod outcome;
 pub mod pacer;
 mod partition_worker;
@@ -48,6 +49,7 @@ use tokio::sync::oneshot;
 use crate::delivery::Caller;
 use crate::directory::Directory;
 use crate::gateway::GatewayArgs;
+use crate::lease::Lease;
 use crate::partition_worker::WorkerDeps;
 use crate::platform::{Outcome, Platform};
 use crate::statuses::Statuses;
@@ -182,6 +184,7 @@ impl Connector {
         let statuses = Statuses::new(deps.platform.name().clone());
         let caller =
             Caller::new(deps.platform.clone(), deps.http.clone(), settings.call_timeout_ms.ms());
+        let lease = Lease::default();
         let gateways = deps
             .spec
             .accounts
@@ -192,12 +195,14 @@ impl Connector {
                 account: account.clone(),
                 caller: caller.clone(),
                 settings: settings.clone(),
+                lease: lease.clone(),
                 per_second: deps.per_second.get(account).copied().unwrap_or(DEFAULT_PER_SECOND),
                 clock: deps.clock.clone(),
                 random: deps.random.fork(),
             })
             .collect();
         let worker = WorkerDeps {
+            lease,
             service,
             spec: deps.spec.clone(),
             statuses,

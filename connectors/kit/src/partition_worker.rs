@@ -20,6 +20,7 @@ use crate::directory::Directory;
 use crate::gateway::{GatewayMsg, Job};
 use crate::intake::{IntakeMsg, Progress};
 use crate::lanes::{LaneKey, Lanes};
+use crate::lease::Lease;
 use crate::outcome::{CallResult, Next, Tries, next_step};
 use crate::settings::KitSettings;
 use crate::status_publisher::publish_until_acked;
@@ -57,6 +58,8 @@ pub enum WorkerMsg {
 /// What a worker stands on; the same for every worker of a connector.
 #[derive(Clone)]
 pub struct WorkerDeps {
+    /// The right to start calls; renewed by commits.
+    pub lease: Lease,
     /// The service's name in metrics.
     pub service: &'static str,
     /// The platform, as data.

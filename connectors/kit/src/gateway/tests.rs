@@ -83,6 +83,10 @@ struct Scene {
 impl Scene {
     /// A gateway with room for one call, which never ends.
     async fn new() -> Self {
+        Self::with(Lease::default()).await
+    }
+
+    async fn with(lease: Lease) -> Self {
         let (sender, told) = mpsc::channel(10);
         let (worker, _) = Actor::spawn(None, Listener, sender).await.unwrap();
         let silent = || Arc::new(Silent(PlatformName::new("silent").unwrap()));
@@ -97,6 +101,7 @@ impl Scene {
             account: AccountName::new("main").unwrap(),
             caller: Caller::new(silent(), silent(), Duration::from_secs(900)),
             settings,
+            lease: lease.clone(),
             per_second: 80,
             clock: clock.clone(),
             random: Random::seeded(1),
@@ -162,4 +167,17 @@ async fn a_parked_message_expires_while_nothing_can_start() {
     let before = Instant::now();
     assert_eq!(scene.told().await, (2, CallResult::Expired));
     assert!(before.elapsed() <= Duration::from_secs(62), "{:?}", before.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_lease_nothing_is_called_and_a_message_may_still_expire() {
+    let lease = Lease::default();
+    lease.begin(Some(Duration::from_secs(45)), Duration::from_secs(15)).unwrap();
+    let mut scene = Scene::with(lease.clone()).await;
+    scene.deliver(0, Duration::from_secs(60));
+    assert_eq!(scene.told().await, (0, CallResult::Expired), "it was never called");
+    lease.renew(Instant::now());
+    scene.deliver(1, Duration::from_secs(3));
+    scene.deliver(2, Duration::from_secs(3));
+    assert_eq!(scene.told().await, (2, CallResult::Expired), "the first one is being called");
 }
