@@ -40,6 +40,23 @@ pub enum StackCommand {
         #[arg(long)]
         wipe: bool,
     },
+    /// Show what each server does: a table on a terminal, JSON otherwise
+    Status {
+        /// JSON also on a terminal
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what the servers wrote
+    Logs {
+        #[command(flatten)]
+        servers: Selected,
+        /// How many of the last lines
+        #[arg(long, short = 'n', default_value_t = 50, value_name = "COUNT")]
+        lines: usize,
+        /// Go on with what they write, until Ctrl-C
+        #[arg(long, short)]
+        follow: bool,
+    },
     /// Start one server, on what it held before
     Start {
         /// Which one

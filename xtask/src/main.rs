@@ -7,6 +7,7 @@ mod process_record;
 mod project;
 mod stack;
 mod tidy;
+mod time_of_day;
 mod wait;
 
 use std::io::{self, IsTerminal};

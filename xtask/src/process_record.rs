@@ -97,7 +97,7 @@ impl ProcessRecord {
         let is_boot = boot().is_ok_and(|boot| boot == self.boot);
         match stat(self.pid) {
             Ok(stat) if is_boot && stat.start_ticks == self.start_ticks => match stat.state {
-                'Z' | 'X' => State::Gone,
+                'Z' | 'X' if threads(self.pid) <= 1 => State::Gone,
                 'T' | 't' => State::Stopped,
                 _ => State::Running,
             },
@@ -139,6 +139,12 @@ impl ProcessRecord {
 #[allow(clippy::cast_precision_loss)] // hundredths of a second
 fn seconds(ticks: u64) -> f64 {
     ticks as f64 / rustix::param::clock_ticks_per_second().max(1) as f64
+}
+
+/// Threads that are left. A killed process is a zombie while some of them still end, and has its
+/// ports and files until the last one has.
+fn threads(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
 }
 
 fn boot() -> io::Result<String> {

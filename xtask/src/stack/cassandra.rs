@@ -10,8 +10,7 @@ use super::maven::Artifacts;
 pub const ARTIFACTS: Artifacts = Artifacts {
     name: "cassandra",
     version: "5.0.5",
-    group: "org.apache.cassandra",
-    artifacts: &["cassandra-all"],
+    artifacts: &[["org.apache.cassandra", "cassandra-all", "5.0.5"]],
 };
 
 /// Where it would meet other nodes.

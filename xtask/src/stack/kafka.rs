@@ -10,8 +10,12 @@ use super::maven::Artifacts;
 pub const ARTIFACTS: Artifacts = Artifacts {
     name: "kafka",
     version: "4.1.1",
-    group: "org.apache.kafka",
-    artifacts: &["kafka_2.13", "kafka-tools"],
+    artifacts: &[
+        ["org.apache.kafka", "kafka_2.13", "4.1.1"],
+        ["org.apache.kafka", "kafka-tools", "4.1.1"],
+        // Without it Kafka logs nothing.
+        ["org.apache.logging.log4j", "log4j-slf4j-impl", "2.24.3"],
+    ],
 };
 
 /// The user of the listener with TLS and SASL. A password for tests, printed in the documentation.
@@ -116,6 +120,8 @@ num.partitions=1
 group.initial.rebalance.delay.ms=0
 # 30 days: longer than any topic keeps its records.
 offsets.retention.minutes=43200
+# Tests write records of long ago, and say themselves when those expire.
+log.retention.check.interval.ms=86400000
 # Created at a group's first commit; fewer partitions are created and recovered faster.
 offsets.topic.num.partitions=10
 transaction.state.log.num.partitions=10

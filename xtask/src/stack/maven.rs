@@ -15,17 +15,18 @@ use crate::wait::{Stopwatch, spoken};
 /// The version of the plugin that copies jars: named, so that every machine runs the same.
 const COPY_PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1";
 
+/// What was fetched, kept beside the jars.
+const POM: &str = "pom.xml";
+
 /// What makes up one server.
 #[derive(Clone, Copy, Debug)]
 pub struct Artifacts {
     /// The server's name.
     pub name: &'static str,
-    /// Of every artifact.
+    /// The server's version.
     pub version: &'static str,
-    /// Of every artifact.
-    pub group: &'static str,
-    /// Their names.
-    pub artifacts: &'static [&'static str],
+    /// Group, name and version of each artifact.
+    pub artifacts: &'static [[&'static str; 3]],
 }
 
 impl Artifacts {
@@ -40,18 +41,20 @@ impl Artifacts {
     /// If Maven is missing or fails, or the folder cannot be written.
     pub fn fetch(&self, jars: &Path, console: &mut Console<'_>) -> Outcome<PathBuf> {
         let folder = self.folder(jars);
-        if folder.is_dir() {
+        if self.is_fetched(&folder) {
             return Ok(folder);
         }
         let maven = tools::maven()?;
         let watch = Stopwatch::start();
         let draft = jars.join(format!("{}-{}.draft", self.name, self.version));
         let cannot = |error| Failure::file(format!("cannot write {}", draft.display()), &error);
-        if draft.exists() {
-            fs::remove_dir_all(&draft).map_err(cannot)?;
+        for leftover in [&draft, &folder] {
+            if leftover.exists() {
+                fs::remove_dir_all(leftover).map_err(cannot)?;
+            }
         }
         fs::create_dir_all(&draft).map_err(cannot)?;
-        let pom = draft.join("pom.xml");
+        let pom = draft.join(POM);
         fs::write(&pom, self.pom()).map_err(cannot)?;
         let mut command = Command::new(maven);
         command.args(["--batch-mode", "--quiet", "--file"]).arg(&pom);
@@ -65,15 +68,20 @@ impl Artifacts {
         Ok(folder)
     }
 
+    /// Whether the folder holds what is asked for now: after an update it may hold less.
+    fn is_fetched(&self, folder: &Path) -> bool {
+        fs::read_to_string(folder.join(POM)).is_ok_and(|pom| pom == self.pom())
+    }
+
     fn pom(&self) -> String {
-        let Self { name, version, group, artifacts } = self;
-        let dependency = |artifact: &&str| {
+        let dependency = |[group, artifact, version]: &[&str; 3]| {
             format!(
                 "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>\
                  <version>{version}</version></dependency>\n"
             )
         };
-        let dependencies: String = artifacts.iter().map(dependency).collect();
+        let dependencies: String = self.artifacts.iter().map(dependency).collect();
+        let name = self.name;
         format!(
             "<project><modelVersion>4.0.0</modelVersion><groupId>chat4all.stack</groupId>\
              <artifactId>{name}</artifactId><version>1</version>\n\
@@ -90,13 +98,13 @@ mod tests {
     #[test]
     fn the_pom_names_every_artifact_with_its_version() {
         let pom = kafka::ARTIFACTS.pom();
-        assert_eq!(pom.matches("<dependency>").count(), 2);
+        assert_eq!(pom.matches("<dependency>").count(), kafka::ARTIFACTS.artifacts.len());
         let tools = "<artifactId>kafka-tools</artifactId><version>4.1.1</version>";
         assert!(pom.contains(tools), "{pom}");
     }
 
     #[test]
-    fn jars_that_are_there_are_used_and_a_draft_is_not() {
+    fn only_jars_of_the_same_versions_are_used_again() {
         let jars = tempfile::tempdir().unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut console = Console {
@@ -105,12 +113,14 @@ mod tests {
             out_is_terminal: false,
             err_is_terminal: false,
         };
-        let unknown = Artifacts { name: "none", version: "0", group: "none", artifacts: &[] };
-        let folder = unknown.folder(jars.path());
-        fs::create_dir_all(jars.path().join("none-0.draft")).unwrap();
-        assert!(!folder.is_dir());
+        let wanted = kafka::ARTIFACTS;
+        let folder = wanted.folder(jars.path());
         fs::create_dir_all(&folder).unwrap();
-        assert_eq!(unknown.fetch(jars.path(), &mut console).unwrap(), folder);
+        assert!(!wanted.is_fetched(&folder));
+        fs::write(folder.join(POM), wanted.pom()).unwrap();
+        assert_eq!(wanted.fetch(jars.path(), &mut console).unwrap(), folder);
+        let other = Artifacts { artifacts: &wanted.artifacts[1..], ..wanted };
+        assert!(!other.is_fetched(&folder));
         assert!(err.is_empty());
     }
 }

@@ -6,11 +6,13 @@
 mod cassandra;
 mod certificates;
 mod kafka;
+mod logs;
 mod maven;
 mod probe;
 mod server;
 mod settings;
 mod start;
+mod status;
 mod stop;
 mod tools;
 
@@ -43,6 +45,10 @@ pub fn run(command: &StackCommand, console: &mut Console<'_>) -> Outcome {
         StackCommand::Down { servers, wipe } => {
             let _lock = lock(&settings, console)?;
             stop::down(&servers.list(), *wipe, &settings, console)
+        }
+        StackCommand::Status { json } => status::status(*json, &settings, console),
+        StackCommand::Logs { servers, lines, follow } => {
+            logs::logs(&servers.list(), *lines, *follow, &settings, console)
         }
         StackCommand::Kill { server, signal } => stop::kill(*server, *signal, &settings, console),
     }

@@ -21,15 +21,6 @@ const LARGEST_LOG: u64 = 16 << 20;
 /// Against a crashed JVM's dumps: nobody asked for gigabytes, and the error file is enough.
 const JVM: &[&str] = &["-XX:-HeapDumpOnOutOfMemoryError", "-XX:+ExitOnOutOfMemoryError"];
 
-/// A server that was started, or ran already, and may not answer yet.
-pub struct Started {
-    server: Server,
-    /// Ours, if this program started it.
-    child: Option<Child>,
-    record: ProcessRecord,
-    watch: Stopwatch,
-}
-
 /// Starts the servers that do not run and waits until each one answers. Answers those that were
 /// started here.
 ///
@@ -40,30 +31,29 @@ pub fn up(
     settings: &Settings,
     console: &mut Console<'_>,
 ) -> Outcome<Vec<Server>> {
-    let mut started = Vec::new();
+    let mut waiting = Vec::new();
+    let mut prepared = Vec::new();
+    // What takes long or may be missing comes before the first start.
     for &server in servers {
-        started.push(start(server, settings, console)?);
-    }
-    let mut ours = Vec::new();
-    for mut one in started {
-        if one.child.is_some() {
-            ours.push(one.server);
+        match server.place(settings).process()? {
+            Some(record) => waiting.push(Waiting::on_running(server, settings, record)?),
+            None => prepared.push((server, prepare(server, settings, console)?)),
         }
-        one.wait(settings, console)?;
     }
+    let ours = prepared.iter().map(|(server, _)| *server).collect();
+    for (server, mut command) in prepared {
+        waiting.push(Waiting::on_started(server, settings, &mut command)?);
+    }
+    await_all(waiting, settings, console)?;
     Ok(ours)
 }
 
-/// Starts a server unless it runs.
-fn start(server: Server, settings: &Settings, console: &mut Console<'_>) -> Outcome<Started> {
+/// Everything that a start needs; answers the command that starts the server.
+fn prepare(server: Server, settings: &Settings, console: &mut Console<'_>) -> Outcome<Command> {
     let place = server.place(settings);
-    if let Some(record) = place.process()? {
-        check_running(server, settings, &record)?;
-        return Ok(Started { server, child: None, record, watch: Stopwatch::start() });
-    }
     check_ports(server, settings)?;
     let java = tools::java()?;
-    let jars = server.artifacts().fetch(&settings.jars, console)?;
+    let jars = server.artifacts().fetch(&settings.jars, console)?.join("*");
     fs::create_dir_all(&place.folder).map_err(|error| cannot_write(&place.folder, &error))?;
     certificates::make(&certificates::folder(&place.folder), &java, console)?;
     let address = server.address(settings);
@@ -77,20 +67,14 @@ fn start(server: Server, settings: &Settings, console: &mut Console<'_>) -> Outc
         let file = place.folder.join(name);
         fs::write(&file, text).map_err(|error| cannot_write(&file, &error))?;
     }
-    let class_path = jars.join("*");
     if server == Server::Kafka && !place.folder.join(kafka::FORMATTED).is_file() {
-        let mut command = jvm(&java, &class_path, &place);
+        let mut command = jvm(&java, &jars, &place);
         command.args(kafka::format(&place.folder));
         tools::run(&mut command, server.name(), "preparing the data folder", console)?;
     }
-    let mut command = jvm(&java, &class_path, &place);
+    let mut command = jvm(&java, &jars, &place);
     command.args(JVM).args(arguments);
-    let watch = Stopwatch::start();
-    let child = spawn(&mut command, server, &place)?;
-    let record = ProcessRecord::of(child.id(), address.to_string())
-        .map_err(|error| Failure::file("cannot read /proc, which tells processes apart", &error))?;
-    place.note(&record)?;
-    Ok(Started { server, child: Some(child), record, watch })
+    Ok(command)
 }
 
 /// A process that runs must be the one that is asked for, and able to answer.
@@ -157,34 +141,81 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     Failure::file(format!("cannot write {}", path.display()), error)
 }
 
-impl Started {
-    fn wait(&mut self, settings: &Settings, console: &mut Console<'_>) -> Outcome {
-        let (server, name) = (self.server, self.server.name());
-        let address = server.address(settings);
-        let mut silence;
-        loop {
-            match server.answers(address) {
-                Ok(()) => break,
-                Err(error) => silence = error,
+/// A server that was started, or ran already, and may not answer yet.
+struct Waiting {
+    server: Server,
+    /// Ours, if this program started it.
+    child: Option<Child>,
+    record: ProcessRecord,
+    watch: Stopwatch,
+}
+
+/// Asks every server in turn until each has answered.
+fn await_all(
+    mut waiting: Vec<Waiting>,
+    settings: &Settings,
+    console: &mut Console<'_>,
+) -> Outcome {
+    while !waiting.is_empty() {
+        let mut silent = Vec::new();
+        for one in waiting {
+            if let Some(one) = one.ask(settings, console)? {
+                silent.push(one);
             }
-            let elapsed = self.watch.elapsed();
-            if let Some(how) = self.ended() {
-                return Err(self.failed(settings, &format!("ended while starting ({how})")));
-            }
-            if elapsed > server.patience() {
-                self.give_up();
-                let what = format!("gave no answer for {}: {silence}", spoken(elapsed));
-                return Err(self.failed(settings, &what));
-            }
-            console.running(name, &format!("starting on {address}"), elapsed)?;
+        }
+        waiting = silent;
+        let names: Vec<&str> = waiting.iter().map(|one| one.server.name()).collect();
+        if let Some(first) = waiting.first() {
+            let what = format!("waiting for an answer of {}", names.join(" and "));
+            console.running("stack", &what, first.watch.elapsed())?;
             pause();
         }
-        let what = match self.child {
-            Some(_) => format!("answers on {address}, {} after its start", spoken(self.watch.elapsed())),
-            None => format!("is up already on {address}, process {}", self.record.pid),
-        };
-        console.line(name, &what)?;
-        Ok(())
+    }
+    Ok(())
+}
+
+impl Waiting {
+    fn on_running(server: Server, settings: &Settings, record: ProcessRecord) -> Outcome<Self> {
+        check_running(server, settings, &record)?;
+        Ok(Self { server, child: None, record, watch: Stopwatch::start() })
+    }
+
+    fn on_started(server: Server, settings: &Settings, command: &mut Command) -> Outcome<Self> {
+        let place = server.place(settings);
+        let watch = Stopwatch::start();
+        let child = spawn(command, server, &place)?;
+        let record = ProcessRecord::of(child.id(), server.address(settings).to_string());
+        let record = record.map_err(|error| {
+            Failure::file("cannot read /proc, which tells processes apart", &error)
+        })?;
+        place.note(&record)?;
+        Ok(Self { server, child: Some(child), record, watch })
+    }
+
+    /// Asks once: `None` if there was an answer, itself if not yet.
+    fn ask(mut self, settings: &Settings, console: &mut Console<'_>) -> Outcome<Option<Self>> {
+        let address = self.server.address(settings);
+        let answer = self.server.answers(address);
+        let elapsed = self.watch.elapsed();
+        match answer {
+            Ok(()) => {
+                let what = match self.child {
+                    Some(_) => format!("answers on {address}, {} after its start", spoken(elapsed)),
+                    None => format!("is up already on {address}, process {}", self.record.pid),
+                };
+                console.line(self.server.name(), &what)?;
+                Ok(None)
+            }
+            Err(_) if let Some(how) = self.ended() => {
+                Err(self.failed(settings, &format!("ended while starting ({how})")))
+            }
+            Err(silence) if elapsed > self.server.patience() => {
+                self.give_up();
+                let what = format!("gave no answer for {}: {silence}", spoken(elapsed));
+                Err(self.failed(settings, &what))
+            }
+            Err(_) => Ok(Some(self)),
+        }
     }
 
     /// How the process ended, if it has.
