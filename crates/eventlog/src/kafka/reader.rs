@@ -17,6 +17,8 @@ use crate::{Bounds, LogError};
 
 /// How long the brokers may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
+/// How long a broker may take to show that it is there: as long as a probe waits.
+const CHECK: Duration = Duration::from_secs(2);
 /// How long a read waits for records that are there.
 const READ: Duration = Duration::from_secs(10);
 /// The group that a reader names and never joins.
@@ -44,7 +46,7 @@ impl Reader {
     /// Whether a broker answers.
     pub(super) fn check(&self) -> Result<(), LogError> {
         self.serve();
-        self.client.fetch_metadata(None, ANSWER).map(drop).map_err(unavailable)
+        self.client.fetch_metadata(None, CHECK).map(drop).map_err(unavailable)
     }
 
     pub(super) fn partitions(&self, topic: &str) -> Result<u32, LogError> {

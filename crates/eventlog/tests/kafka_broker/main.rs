@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod broker;
+mod cases;
+mod frozen;
 
 use std::sync::Arc;
 
