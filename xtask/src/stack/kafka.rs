@@ -118,6 +118,9 @@ auto.create.topics.enable=false
 num.partitions=1
 # The first rebalance does not wait for more members.
 group.initial.rebalance.delay.ms=0
+# A broker that was killed cannot register again while its last session goes on (default: 9 s).
+broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=500
 # 30 days: longer than any topic keeps its records.
 offsets.retention.minutes=43200
 # Tests write records of long ago, and say themselves when those expire.
