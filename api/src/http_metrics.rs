@@ -5,10 +5,28 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
+use chat4all_contracts::{EpochMs, Platforms};
 use chat4all_process::metric::Metric;
 use tokio::time::Instant;
 
 use crate::shared::SERVICE;
+
+/// The routes of messages, whose series exist from the start: a rate of nothing is no rate.
+const ROUTES: [&str; 3] =
+    ["/v1/messages", "/v1/messages/{message_id}", "/v1/conversations/{conversation_id}/messages"];
+
+/// Announces the API's series.
+pub(crate) fn announce(platforms: &Platforms, now: EpochMs) {
+    Metric::StartTime.set(SERVICE, &[], now.as_ms() as f64 / 1000.0);
+    for route in ROUTES {
+        for class in ["2xx", "4xx", "5xx"] {
+            Metric::HttpRequests.add(SERVICE, &[route, class], 0);
+        }
+    }
+    for platform in platforms.0.keys() {
+        Metric::MessagesAccepted.add(SERVICE, &[platform.as_str()], 0);
+    }
+}
 
 /// Middleware around every route.
 pub(crate) async fn track(request: Request, next: Next) -> Response {

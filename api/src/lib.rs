@@ -79,6 +79,7 @@ pub struct Api {
 impl Api {
     /// Puts the service together.
     pub fn new(deps: ApiDeps, settings: ApiSettings) -> Self {
+        http_metrics::announce(&deps.platforms, deps.clock.now());
         let producer = deps.log.producer(ProducerOptions {
             patience: Patience::GiveUpAfter(settings.append_timeout_ms.ms()),
             admission: Admission::NewWork,

@@ -11,7 +11,7 @@ mod settings;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat4all_contracts::{Platforms, topic};
+use chat4all_contracts::{Platforms, Status, topic};
 use chat4all_eventlog::group_loop::{self, GroupLoopOptions};
 use chat4all_eventlog::{
     Admission, EventLog, LogError, Patience, ProducerOptions, Subscription, Topology,
@@ -71,6 +71,7 @@ impl RouterService {
             // The series exists from the start: a rate of nothing is no rate.
             Metric::MessagesRouted.add(SERVICE, &[platform.as_str()], 0);
         }
+        Metric::StatusesPublished.add(SERVICE, &["none", Status::Failed.word()], 0);
         let consumer = deps
             .log
             .subscribe(Subscription {
@@ -84,14 +85,17 @@ impl RouterService {
             patience: Patience::Forever,
             admission: Admission::Progress,
         });
-        let route = Route::new(deps.platforms, deps.topology, producer, deps.clock);
+        let route = Route::new(deps.platforms, deps.topology, producer, deps.clock.clone());
         let options = GroupLoopOptions {
             service: SERVICE,
+            group: GROUP,
+            topics: &[topic::MESSAGES],
             max_in_hand: settings.max_in_hand.count(),
             commit_interval: settings.commit_interval_ms.ms(),
             revoke_deadline: Duration::from_secs(1),
             drain_deadline,
         };
-        group_loop::run(consumer, Arc::new(route), options, deps.random, shutdown).await
+        let (clock, random) = (deps.clock, deps.random);
+        group_loop::run(consumer, Arc::new(route), options, clock, random, shutdown).await
     }
 }

@@ -10,9 +10,10 @@ mod settings;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat4all_contracts::topic;
+use chat4all_contracts::{Status, topic};
 use chat4all_eventlog::group_loop::{self, GroupLoopOptions};
 use chat4all_eventlog::{Admission, EventLog, LogError, Patience, ProducerOptions, Subscription};
+use chat4all_process::metric::Metric;
 use chat4all_process::probe::Probes;
 use chat4all_process::{Clock, Random, Shutdown};
 use chat4all_store::{MessageStore, Tenant};
@@ -26,6 +27,9 @@ pub const SERVICE: &str = "status-consumer";
 
 /// The consumer group.
 pub const GROUP: &str = "chat4all-status-consumer";
+
+/// What it reads.
+const TOPICS: [&str; 3] = [topic::MESSAGES, topic::STATUS_UPDATES, topic::RECEIPTS];
 
 /// What the status-consumer stands on.
 pub struct StatusConsumerDeps {
@@ -66,12 +70,12 @@ impl StatusConsumer {
     /// If the log's consumer can no longer be used.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), LogError> {
         let Self { deps, settings } = self;
-        let topics = [topic::MESSAGES, topic::STATUS_UPDATES, topic::RECEIPTS];
+        announce_metrics();
         let consumer = deps
             .log
             .subscribe(Subscription {
                 group: GROUP.to_owned(),
-                topics: topics.map(str::to_owned).to_vec(),
+                topics: TOPICS.map(str::to_owned).to_vec(),
                 max_batch: 500,
                 revoke_deadline: Duration::from_secs(1),
             })
@@ -84,19 +88,32 @@ impl StatusConsumer {
         let project = Project::new(deps.store.clone(), producer, deps.clock.clone());
         let options = GroupLoopOptions {
             service: SERVICE,
+            group: GROUP,
+            topics: &TOPICS,
             max_in_hand: settings.max_in_hand.count(),
             commit_interval: settings.commit_interval_ms.ms(),
             revoke_deadline: Duration::from_secs(1),
             drain_deadline: settings.drain_deadline_ms.ms(),
         };
         let every = Duration::from_secs(settings.sweep_interval_s.get());
+        let (clock, random) = (deps.clock.clone(), deps.random);
         let consuming =
-            group_loop::run(consumer, Arc::new(project), options, deps.random, shutdown);
+            group_loop::run(consumer, Arc::new(project), options, clock, random, shutdown);
         tokio::select! {
             biased;
             result = consuming => result,
             never = sweep(deps.store, deps.clock, every) => match never {},
         }
+    }
+}
+
+/// Makes every series of ours exist from the start: a rate of nothing is no rate.
+fn announce_metrics() {
+    for status in Status::ALL {
+        Metric::StatusesProjected.add(SERVICE, &[status.word()], 0);
+    }
+    for kind in ["status", "receipt"] {
+        Metric::EarlyArrivals.add(SERVICE, &[kind], 0);
     }
 }
 

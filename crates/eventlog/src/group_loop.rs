@@ -8,9 +8,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat4all_contracts::EpochMs;
+use chat4all_contracts::event::UNREADABLE;
 use chat4all_process::backoff::{Backoff, BackoffPolicy};
 use chat4all_process::metric::Metric;
-use chat4all_process::{Random, Shutdown};
+use chat4all_process::{Clock, Random, Shutdown};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -20,6 +22,7 @@ use crate::LogError;
 use crate::consumer::{
     Assignment, Commit, CommitError, Consumer, ConsumerEvent, Epoch, Revoked, TopicPartition,
 };
+use crate::group_gauges::GroupGauges;
 use crate::record::Record;
 use crate::tracker::{OffsetTracker, Received};
 
@@ -57,6 +60,10 @@ pub struct Retry(pub String);
 pub struct GroupLoopOptions {
     /// The service, for metrics.
     pub service: &'static str,
+    /// The group, for metrics.
+    pub group: &'static str,
+    /// What it reads, for metrics.
+    pub topics: &'static [&'static str],
     /// The most records in hand at once.
     pub max_in_hand: usize,
     /// How often progress is committed.
@@ -86,7 +93,9 @@ struct GroupLoop {
     consumer: Arc<dyn Consumer>,
     handler: Arc<dyn Handler>,
     options: GroupLoopOptions,
+    clock: Clock,
     random: Random,
+    gauges: GroupGauges,
     partitions: BTreeMap<TopicPartition, Partition>,
     /// Received and not yet started, because a queue behind the handler was full.
     waiting: VecDeque<(Epoch, Record)>,
@@ -101,14 +110,18 @@ pub async fn run(
     consumer: Arc<dyn Consumer>,
     handler: Arc<dyn Handler>,
     options: GroupLoopOptions,
+    clock: Clock,
     random: Random,
     shutdown: Shutdown,
 ) -> Result<(), LogError> {
+    announce_metrics(&options, clock.now());
     let mut group = GroupLoop {
         consumer,
         handler,
         options,
+        clock,
         random,
+        gauges: GroupGauges::new(options.service, options.group, options.topics.iter().copied()),
         partitions: BTreeMap::new(),
         waiting: VecDeque::new(),
         in_hand: FuturesUnordered::new(),
@@ -124,7 +137,10 @@ pub async fn run(
             biased;
             () = shutdown.wait() => break,
             Some(done) = group.in_hand.next() => group.complete(&done),
-            _ = ticks.tick() => group.commit().await?,
+            _ = ticks.tick() => {
+                group.commit().await?;
+                group.report();
+            }
             () = group.handler.room(), if !group.waiting.is_empty() => {}
             event = next_event(&*group.consumer, not_before), if has_room => match event {
                 Ok(event) => {
@@ -147,6 +163,22 @@ pub async fn run(
     Ok(())
 }
 
+/// Makes every series exist from the start: a rate of nothing is no rate.
+fn announce_metrics(options: &GroupLoopOptions, now: EpochMs) {
+    let GroupLoopOptions { service, topics, .. } = *options;
+    Metric::StartTime.set(service, &[], now.as_ms() as f64 / 1000.0);
+    for topic in topics {
+        for metric in [Metric::RecordsConsumed, Metric::EffectRetries, Metric::NotesUnusable] {
+            metric.add(service, &[topic], 0);
+        }
+        for result in ["ok", "refused"] {
+            Metric::Commits.add(service, &[topic, result], 0);
+        }
+        Metric::DeadLetters.add(service, &[topic, UNREADABLE], 0);
+    }
+    Metric::Commits.add(service, &["all", "failed"], 0);
+}
+
 /// The next event, not asked for before a moment. May be cancelled.
 async fn next_event(
     consumer: &dyn Consumer,
@@ -166,6 +198,7 @@ impl GroupLoop {
             ConsumerEvent::Records { epoch, records } => self.receive(epoch, &records),
             ConsumerEvent::Stopped { at, why } => {
                 tracing::error!(partition = %at, why, "a partition is stopped");
+                self.gauges.stopped(at);
             }
         }
         Ok(())
@@ -179,6 +212,7 @@ impl GroupLoop {
             tracing::warn!(partition = %at, %why, "the commit note is not used");
         }
         tracing::debug!(partition = %at, position, "assigned");
+        self.gauges.not_stopped(&at);
         let committed = (position, note.unwrap_or_default());
         self.partitions.insert(at, Partition { epoch, tracker, started: 0, committed });
     }
@@ -192,7 +226,7 @@ impl GroupLoop {
         let topic = &*at.topic;
         Metric::RecordsConsumed.add(self.options.service, &[topic], records.len() as u64);
         for record in records {
-            if partition.tracker.receive(record.offset) == Received::New {
+            if partition.tracker.receive(record.offset, record.timestamp) == Received::New {
                 self.waiting.push_back((epoch, record.clone()));
             }
         }
@@ -226,6 +260,11 @@ impl GroupLoop {
         self.report_in_hand();
     }
 
+    fn report(&self) {
+        let held = self.partitions.iter().map(|(at, partition)| (at, partition.tracker.oldest()));
+        self.gauges.report(self.clock.now(), held);
+    }
+
     fn report_in_hand(&self) {
         // Every topic of the loop shares one bound, so the loop has one figure.
         let in_hand = self.in_hand.len() as f64;
@@ -249,6 +288,7 @@ impl GroupLoop {
             self.commit().await?;
         }
         for (at, epoch) in &revoked.partitions {
+            self.gauges.not_stopped(at);
             if self.partitions.get(at).is_some_and(|partition| partition.epoch == *epoch) {
                 self.partitions.remove(at);
             }

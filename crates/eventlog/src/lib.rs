@@ -10,6 +10,7 @@
 
 pub mod consumer;
 pub mod embedded;
+pub mod group_gauges;
 pub mod group_loop;
 pub mod inline;
 #[cfg(feature = "kafka")]

@@ -9,17 +9,28 @@
 
 use std::collections::VecDeque;
 
+use chat4all_contracts::EpochMs;
+
 use crate::note::{self, Finished, Unusable};
 
 /// Received records of one assignment of a partition.
 #[derive(Debug)]
 pub struct OffsetTracker {
-    /// Received and not yet passed by the prefix: offset, done. In rising order.
-    received: VecDeque<(u64, bool)>,
+    /// Received and not yet passed by the prefix, in rising order.
+    received: VecDeque<Slot>,
     /// Where the prefix ends if everything received is done.
     next: u64,
     /// What the last owner had finished beyond its commit.
     finished_before: Finished,
+}
+
+/// A received record.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    offset: u64,
+    /// When its producer wrote it.
+    written: EpochMs,
+    done: bool,
 }
 
 /// What a newly received record means.
@@ -46,12 +57,12 @@ impl OffsetTracker {
         (Self { received, next: position, finished_before }, unusable)
     }
 
-    /// A record has been received. Offsets rise and may have gaps.
-    pub fn receive(&mut self, offset: u64) -> Received {
+    /// A record, written at that time, has been received. Offsets rise and may have gaps.
+    pub fn receive(&mut self, offset: u64, written: EpochMs) -> Received {
         debug_assert!(offset >= self.next, "offsets rise within an assignment");
         let done = self.finished_before.contains(offset);
         self.next = offset + 1;
-        self.received.push_back((offset, done));
+        self.received.push_back(Slot { offset, written, done });
         if done {
             self.advance();
             return Received::AlreadyDone;
@@ -61,29 +72,34 @@ impl OffsetTracker {
 
     /// The record at `offset` is done: its effect is acknowledged. Repeating it changes nothing.
     pub fn complete(&mut self, offset: u64) {
-        let found = self.received.binary_search_by_key(&offset, |(offset, _)| *offset);
+        let found = self.received.binary_search_by_key(&offset, |slot| slot.offset);
         if let Ok(index) = found
-            && !self.received[index].1
+            && !self.received[index].done
         {
-            self.received[index].1 = true;
+            self.received[index].done = true;
             self.advance();
         }
     }
 
     fn advance(&mut self) {
-        while self.received.front().is_some_and(|(_, done)| *done) {
+        while self.received.front().is_some_and(|slot| slot.done) {
             self.received.pop_front();
         }
     }
 
     /// The offset to commit: every received record before it is done.
     pub fn position(&self) -> u64 {
-        self.received.front().map_or(self.next, |(offset, _)| *offset)
+        self.received.front().map_or(self.next, |slot| slot.offset)
     }
 
     /// Received records that the prefix has not passed: what the memory holds.
     pub fn in_hand(&self) -> usize {
         self.received.len()
+    }
+
+    /// When the first record that is not done was written; `None` if everything received is done.
+    pub fn oldest(&self) -> Option<EpochMs> {
+        self.received.front().map(|slot| slot.written)
     }
 
     /// Whether handling of the record at `offset` may begin: only while whatever finishes first
@@ -96,7 +112,7 @@ impl OffsetTracker {
     /// nothing is.
     pub fn note(&self) -> String {
         // What the last owner had finished and we have not received again is still finished.
-        let ours = self.received.iter().filter(|(_, done)| *done).map(|(offset, _)| *offset);
+        let ours = self.received.iter().filter(|slot| slot.done).map(|slot| slot.offset);
         let base = self.position();
         let beyond = self.finished_before.iter().filter(|offset| *offset >= self.next);
         note::encode(base, ours.chain(beyond).filter(|o| o.saturating_sub(base) < note::MAX_SPAN))
@@ -107,6 +123,11 @@ impl OffsetTracker {
 mod tests {
     use super::*;
 
+    /// Receives a record whose time is its offset.
+    fn receive(tracker: &mut OffsetTracker, offset: u64) -> Received {
+        tracker.receive(offset, EpochMs::saturating(offset))
+    }
+
     fn fresh(position: u64) -> OffsetTracker {
         OffsetTracker::resume(position, None, position).0
     }
@@ -116,7 +137,7 @@ mod tests {
         let mut tracker = fresh(10);
         assert_eq!(tracker.position(), 10);
         for offset in [10, 11, 15, 16] {
-            assert_eq!(tracker.receive(offset), Received::New);
+            assert_eq!(receive(&mut tracker, offset), Received::New);
         }
         tracker.complete(11);
         tracker.complete(15);
@@ -130,12 +151,12 @@ mod tests {
     #[test]
     fn a_successor_skips_what_was_finished_beyond_the_position() {
         let mut tracker = fresh(0);
-        assert!((0..8).all(|offset| tracker.receive(offset) == Received::New));
+        assert!((0..8).all(|offset| receive(&mut tracker, offset) == Received::New));
         [1, 2, 5].into_iter().for_each(|offset| tracker.complete(offset));
         let (mut next, unusable) = OffsetTracker::resume(0, Some(&tracker.note()), 8);
         assert_eq!(unusable, None);
         let skipped: Vec<u64> =
-            (0..8).filter(|o| next.receive(*o) == Received::AlreadyDone).collect();
+            (0..8).filter(|o| receive(&mut next, *o) == Received::AlreadyDone).collect();
         assert_eq!(skipped, [1, 2, 5]);
         next.complete(0);
         assert_eq!(next.position(), 3);
@@ -144,22 +165,35 @@ mod tests {
     #[test]
     fn a_note_survives_a_successor_that_received_little() {
         let mut tracker = fresh(0);
-        assert!((0..8).all(|offset| tracker.receive(offset) == Received::New));
+        assert!((0..8).all(|offset| receive(&mut tracker, offset) == Received::New));
         tracker.complete(7);
         let (mut second, _) = OffsetTracker::resume(0, Some(&tracker.note()), 8);
-        second.receive(0);
+        receive(&mut second, 0);
         second.complete(0);
         let (mut third, unusable) = OffsetTracker::resume(1, Some(&second.note()), 8);
         assert_eq!(unusable, None);
         let skipped: Vec<u64> =
-            (1..8).filter(|o| third.receive(*o) == Received::AlreadyDone).collect();
+            (1..8).filter(|o| receive(&mut third, *o) == Received::AlreadyDone).collect();
         assert_eq!(skipped, [7]);
+    }
+
+    #[test]
+    fn the_oldest_is_the_first_that_is_not_done() {
+        let mut tracker = fresh(10);
+        assert_eq!(tracker.oldest(), None);
+        [10, 11, 12].into_iter().for_each(|offset| drop(receive(&mut tracker, offset)));
+        tracker.complete(11);
+        assert_eq!(tracker.oldest(), Some(EpochMs::saturating(10)));
+        tracker.complete(10);
+        assert_eq!(tracker.oldest(), Some(EpochMs::saturating(12)));
+        tracker.complete(12);
+        assert_eq!(tracker.oldest(), None);
     }
 
     #[test]
     fn nothing_starts_that_a_note_could_not_hold() {
         let mut tracker = fresh(0);
-        tracker.receive(0);
+        receive(&mut tracker, 0);
         assert!(tracker.may_start(note::MAX_SPAN - 1));
         assert!(!tracker.may_start(note::MAX_SPAN));
         tracker.complete(0);

@@ -95,7 +95,7 @@ async fn uncommitted(log: &EmbeddedLog, platform: &str) -> BTreeSet<String> {
         let (mut tracker, unusable) = OffsetTracker::resume(position, note.as_deref(), end);
         assert_eq!(unusable, None, "the note of the last commit can be used");
         for record in read_all(log, &at, position).await {
-            if tracker.receive(record.offset) == Received::New {
+            if tracker.receive(record.offset, record.timestamp) == Received::New {
                 let message = Message::parse(&record.value, record.timestamp).expect("a message");
                 open.insert(message.message_id.as_str().to_owned());
             }

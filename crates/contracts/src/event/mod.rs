@@ -13,7 +13,7 @@ mod status_update;
 
 use std::time::Duration;
 
-pub use dead_letter::DeadLetter;
+pub use dead_letter::{DeadLetter, UNREADABLE};
 pub use inbound::Inbound;
 pub use message::Message;
 pub use receipt::Receipt;
