@@ -81,6 +81,9 @@ pub enum Transition {
 }
 
 impl Transition {
+    /// Every change.
+    pub const ALL: [Self; 3] = [Self::Opened, Self::HalfOpened, Self::Closed];
+
     /// The word in metrics and logs.
     pub fn word(self) -> &'static str {
         match self {

@@ -270,7 +270,7 @@ impl GatewayState {
         let (service, platform) = (self.args.service, self.args.platform.clone());
         let tasks = job.tasks.clone();
         let call = CallUnderWay::new(myself.clone(), permit, job, probe);
-        tasks.spawn(async move {
+        tasks.spawn_call(async move {
             let Some(message) = call.message() else { return };
             let started = Instant::now();
             let outcome = caller.call(&account, &message).await;

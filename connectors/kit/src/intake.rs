@@ -4,14 +4,16 @@
 //! waits here. Records go to the partition's worker; a partition whose window is full is paused.
 
 mod commits;
+mod letting_go;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat4all_contracts::topic;
+use chat4all_contracts::{EpochMs, topic};
+use chat4all_eventlog::group_gauges::GroupGauges;
 use chat4all_eventlog::{
-    Assignment, Consumer, ConsumerEvent, Epoch, LogError, Record, RevokeAck, Revoked, Subscription,
+    Assignment, Consumer, ConsumerEvent, Epoch, LogError, Record, RevokeAck, Subscription,
     TopicPartition,
 };
 use chat4all_process::Random;
@@ -67,6 +69,8 @@ pub struct Progress {
     pub position: u64,
     /// The note to commit.
     pub note: String,
+    /// When the first record that is not done was written.
+    pub oldest: Option<EpochMs>,
     /// Whether it was told to drain and nothing is under way any more.
     pub drained: bool,
 }
@@ -85,6 +89,7 @@ struct Partition {
     worker: ActorRef<WorkerMsg>,
     tasks: EpochTasks,
     in_hand: usize,
+    oldest: Option<EpochMs>,
     paused: bool,
     reported: (u64, String),
     committed: (u64, String),
@@ -104,6 +109,7 @@ pub struct IntakeState {
     /// Ends with this state.
     _pump: AbortOnDropHandle<()>,
     partitions: BTreeMap<TopicPartition, Partition>,
+    gauges: GroupGauges,
     revoking: Vec<Revoking>,
     revocations: u64,
     stopping: bool,
@@ -127,14 +133,16 @@ impl Actor for Intake {
         myself: ActorRef<IntakeMsg>,
         args: IntakeArgs,
     ) -> Result<IntakeState, ActorProcessingErr> {
-        let platform = args.worker.statuses.platform();
         let settings = &args.worker.settings;
+        let platform = args.worker.statuses.platform();
+        let (topic, group) = (topic::outbound(platform), group(platform.as_str()));
+        let gauges = GroupGauges::new(args.worker.service, &group, [topic.as_str()]);
         let consumer = args
             .worker
             .log
             .subscribe(Subscription {
-                group: group(platform.as_str()),
-                topics: vec![topic::outbound(platform)],
+                group,
+                topics: vec![topic],
                 max_batch: 500.min(settings.window.count()),
                 // The group waits a little longer than we let calls run.
                 revoke_deadline: settings.revoke_deadline_ms.ms() * 2,
@@ -152,6 +160,7 @@ impl Actor for Intake {
             consumer,
             _pump: pump,
             partitions: BTreeMap::new(),
+            gauges,
             revoking: Vec::new(),
             revocations: 0,
             stopping: false,
@@ -237,6 +246,7 @@ impl IntakeState {
             }
             ConsumerEvent::Stopped { at, why } => {
                 tracing::error!(partition = %at, why, "a partition is stopped");
+                self.gauges.stopped(at);
                 Ok(())
             }
         }
@@ -250,8 +260,10 @@ impl IntakeState {
         let at = assignment.at.clone();
         // A partition that comes back under a new epoch: its old tasks end before the new begin.
         self.forget(&at).await;
+        self.gauges.not_stopped(&at);
         let committed = (assignment.position, assignment.note.clone().unwrap_or_default());
-        let (epoch, tasks) = (assignment.epoch, EpochTasks::new());
+        let (service, platform) = (self.args.worker.service, self.args.worker.statuses.platform());
+        let (epoch, tasks) = (assignment.epoch, EpochTasks::new(service, platform.as_str()));
         let args = WorkerArgs {
             deps: self.args.worker.clone(),
             assignment,
@@ -266,6 +278,7 @@ impl IntakeState {
             worker,
             tasks,
             in_hand: 0,
+            oldest: None,
             paused: false,
             reported: committed.clone(),
             committed,
@@ -307,6 +320,8 @@ impl IntakeState {
         let topic = topic::outbound(self.args.worker.statuses.platform());
         let in_hand: usize = self.partitions.values().map(|partition| partition.in_hand).sum();
         Metric::RecordsInHand.set(self.args.worker.service, &[&topic], in_hand as f64);
+        let held = self.partitions.iter().map(|(at, partition)| (at, partition.oldest));
+        self.gauges.report(self.args.worker.clock.now(), held);
         for partition in self.partitions.values() {
             let _failed = partition.worker.send_message(WorkerMsg::Report);
         }
@@ -318,11 +333,12 @@ impl IntakeState {
         progress: Progress,
         myself: &ActorRef<IntakeMsg>,
     ) -> Result<(), ActorProcessingErr> {
-        let Progress { at, epoch, position, note, drained } = progress;
+        let Progress { at, epoch, position, note, oldest, drained } = progress;
         let Some(partition) = self.partitions.get_mut(&at).filter(|p| p.epoch == epoch) else {
             return Ok(());
         };
         partition.reported = (position, note);
+        partition.oldest = oldest;
         if drained && !partition.drained {
             partition.drained = true;
             let finished: Vec<u64> = self
@@ -337,76 +353,6 @@ impl IntakeState {
             self.leave_if_drained(myself).await?;
         }
         Ok(())
-    }
-
-    fn is_drained(&self, partitions: &[(TopicPartition, Epoch)]) -> bool {
-        partitions.iter().all(|(at, epoch)| {
-            self.partitions.get(at).is_none_or(|p| p.epoch != *epoch || p.drained)
-        })
-    }
-
-    async fn revoke(
-        &mut self,
-        revoked: Revoked,
-        myself: &ActorRef<IntakeMsg>,
-    ) -> Result<(), ActorProcessingErr> {
-        let Revoked { partitions, ack, lost } = revoked;
-        self.revocations += 1;
-        let number = self.revocations;
-        for (at, _) in &partitions {
-            self.drain(at);
-        }
-        self.revoking.push(Revoking { number, partitions, ack });
-        let done = self.revoking.last().is_some_and(|r| self.is_drained(&r.partitions));
-        if lost || done {
-            return self.finish_revocation(number).await;
-        }
-        let deadline = self.args.worker.settings.revoke_deadline_ms.ms();
-        drop(myself.send_after(deadline, move || IntakeMsg::RevokeDeadline(number)));
-        Ok(())
-    }
-
-    fn drain(&self, at: &TopicPartition) {
-        if let Some(partition) = self.partitions.get(at) {
-            partition.tasks.drain();
-            let _failed = partition.worker.send_message(WorkerMsg::Drain);
-        }
-    }
-
-    /// Commits and lets go. What is still under way is ended: the next owner does it again.
-    async fn finish_revocation(&mut self, number: u64) -> Result<(), ActorProcessingErr> {
-        let Some(index) = self.revoking.iter().position(|r| r.number == number) else {
-            return Ok(());
-        };
-        let Revoking { partitions, ack, .. } = self.revoking.remove(index);
-        self.commit().await?;
-        for (at, epoch) in partitions {
-            if self.partitions.get(&at).is_some_and(|partition| partition.epoch == epoch) {
-                self.forget(&at).await;
-            }
-        }
-        ack.done();
-        Ok(())
-    }
-
-    /// Ends a partition's worker and everything it had started.
-    async fn forget(&mut self, at: &TopicPartition) {
-        if let Some(partition) = self.partitions.remove(at) {
-            if !partition.drained {
-                tracing::warn!(partition = %at, "ended with work under way; it is done again");
-            }
-            partition.worker.stop(None);
-            partition.tasks.reap().await;
-        }
-    }
-
-    async fn restart(&mut self, at: &TopicPartition, epoch: Epoch) {
-        if self.partitions.get(at).is_some_and(|partition| partition.epoch == epoch) {
-            self.forget(at).await;
-            if !self.stopping {
-                self.consumer.restart(at);
-            }
-        }
     }
 
     async fn stop(&mut self, myself: &ActorRef<IntakeMsg>) -> Result<(), ActorProcessingErr> {
@@ -434,12 +380,13 @@ impl IntakeState {
     }
 
     async fn leave(&mut self, myself: &ActorRef<IntakeMsg>) -> Result<(), ActorProcessingErr> {
+        let all: Vec<_> = self.partitions.keys().cloned().collect();
+        self.cut_off(&all).await;
         let mut tries = 1;
         while !self.commit().await? && tries < LAST_COMMIT_TRIES {
             tries += 1;
             tokio::time::sleep(self.args.worker.settings.commit_interval_ms.ms()).await;
         }
-        let all: Vec<_> = self.partitions.keys().cloned().collect();
         for at in all {
             self.forget(&at).await;
         }

@@ -11,6 +11,7 @@
 //! A platform's crate implements [`platform::Platform`] and knows nothing of the rest; the kit
 //! knows the log, HTTP and retries, and no platform and no store.
 
+mod announce;
 pub mod answer;
 pub mod api_settings;
 pub mod breaker;
@@ -36,10 +37,9 @@ mod webhook;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chat4all_contracts::{AccountName, PlatformSpec, Status};
+use chat4all_contracts::{AccountName, PlatformSpec, topic};
 use chat4all_eventlog::{Admission, EventLog, LogError, Patience, ProducerOptions, Topology};
 use chat4all_process::http_client::HttpPort;
-use chat4all_process::metric::Metric;
 use chat4all_process::probe::Probes;
 use chat4all_process::{Clock, Random, Shutdown};
 use ractor::{Actor, ActorCell};
@@ -51,7 +51,7 @@ use crate::directory::Directory;
 use crate::gateway::GatewayArgs;
 use crate::lease::Lease;
 use crate::partition_worker::WorkerDeps;
-use crate::platform::{Outcome, Platform};
+use crate::platform::Platform;
 use crate::statuses::Statuses;
 use crate::supervisor::{Supervisor, SupervisorArgs, SupervisorMsg};
 use crate::webhook::WebhookDeps;
@@ -140,7 +140,8 @@ impl Connector {
     /// # Errors
     /// If it could not be kept running; the process should end and be restarted.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), ConnectorError> {
-        self.announce_metrics();
+        let name = self.deps.platform.name();
+        announce::metrics(self.service, name, &topic::outbound(name), self.deps.clock.now());
         let (ended, listener) = oneshot::channel();
         let args = self.supervisor_args(ended);
         let (root, mut joined) = Actor::spawn(None, Supervisor, args)
@@ -159,23 +160,6 @@ impl Connector {
             Ok(ended) => Err(ended.into()),
             Err(_) if shutdown.is_triggered() => Ok(()),
             Err(_) => Err(ConnectorError::NotStarted("the supervisor ended".to_owned())),
-        }
-    }
-
-    /// Makes every series of this platform exist from the start: a rate of nothing is no rate.
-    fn announce_metrics(&self) {
-        let platform = self.deps.platform.name().as_str();
-        for outcome in Outcome::WORDS {
-            Metric::Deliveries.add(self.service, &[platform, outcome], 0);
-        }
-        for metric in [Metric::Retries, Metric::DuplicatesSkipped] {
-            metric.add(self.service, &[platform], 0);
-        }
-        for level in [Metric::DeliveriesInFlight, Metric::DeliveriesParked, Metric::BreakersOpen] {
-            level.shift(self.service, &[platform], 0.0);
-        }
-        for status in [Status::Sent, Status::Delivered, Status::Failed] {
-            Metric::StatusesPublished.add(self.service, &[platform, status.word()], 0);
         }
     }
 

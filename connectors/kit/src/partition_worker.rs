@@ -13,7 +13,7 @@ use chat4all_eventlog::{
 use chat4all_process::backoff::{Backoff, BackoffPolicy};
 use chat4all_process::metric::Metric;
 use chat4all_process::{Clock, Random};
-use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 
 use crate::dedupe::DedupeWindow;
 use crate::directory::Directory;
@@ -51,6 +51,8 @@ pub enum WorkerMsg {
     Buried(u64),
     /// Tell Intake how far things are.
     Report,
+    /// Say how far things are, after everything that is known already.
+    LastReport(RpcReplyPort<Progress>),
     /// Start nothing more; tell Intake when nothing is under way.
     Drain,
 }
@@ -178,6 +180,9 @@ impl Actor for PartitionWorker {
                 state.complete(offset, &myself);
             }
             WorkerMsg::Report => state.report(),
+            WorkerMsg::LastReport(reply) => {
+                let _too_late = reply.send(state.how_far());
+            }
             WorkerMsg::Drain => {
                 state.tasks.drain();
                 // Gateways answer for what they had parked.
@@ -229,7 +234,7 @@ impl WorkerState {
         let before = self.tracker.in_hand() + records.len();
         Metric::RecordsConsumed.add(self.deps.service, &[&self.at.topic], records.len() as u64);
         for record in records {
-            let received = self.tracker.receive(record.offset);
+            let received = self.tracker.receive(record.offset, record.timestamp);
             let parsed = Message::parse(&record.value, record.timestamp);
             match (received, parsed) {
                 (Received::AlreadyDone, Ok(message)) => {
@@ -387,7 +392,7 @@ impl WorkerState {
         let (directory, random) = (self.deps.directory.clone(), self.deps.random.clone());
         let (worker, service) = (myself.clone(), self.deps.service);
         let platform = self.deps.statuses.platform().to_string();
-        self.tasks.spawn(async move {
+        self.tasks.spawn_call(async move {
             publish_until_acked(&directory, records, &random).await;
             Metric::StatusesPublished.count(service, &[&platform, status.word()]);
             let _gone = worker.send_message(WorkerMsg::Settled(lane));
@@ -441,15 +446,19 @@ impl WorkerState {
         }
     }
 
-    fn report(&self) {
-        let progress = Progress {
+    fn how_far(&self) -> Progress {
+        Progress {
             at: self.at.clone(),
             epoch: self.epoch,
             position: self.tracker.position(),
             note: self.tracker.note(),
+            oldest: self.tracker.oldest(),
             drained: !self.tasks.may_start() && self.under_way == 0,
-        };
-        let _stopping = self.intake.send_message(IntakeMsg::Progress(progress));
+        }
+    }
+
+    fn report(&self) {
+        let _stopping = self.intake.send_message(IntakeMsg::Progress(self.how_far()));
     }
 
     fn report_when_drained(&self) {

@@ -57,6 +57,9 @@ pub enum Child {
 }
 
 impl Child {
+    /// Every [`Child::word`].
+    pub const WORDS: [&str; 4] = ["intake", "gateway", "status_publisher", "partition_worker"];
+
     fn word(&self) -> &'static str {
         match self {
             Self::Intake => "intake",
@@ -81,6 +84,9 @@ pub enum ExitReason {
 }
 
 impl ExitReason {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Stopped, Self::Failed, Self::Panicked, Self::NotStarted];
+
     /// The word in metrics and logs.
     pub fn word(self) -> &'static str {
         match self {

@@ -4,22 +4,32 @@
 //! so a successor could run beside its old tasks. Whoever ends an epoch reaps its tasks first.
 
 use std::future::Future;
+use std::sync::Arc;
 
+use chat4all_process::metric::Metric;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct EpochTasks {
+    service: &'static str,
+    platform: Arc<str>,
     draining: CancellationToken,
     killed: CancellationToken,
     tracker: TaskTracker,
 }
 
 impl EpochTasks {
-    /// No tasks.
-    pub fn new() -> Self {
-        Self::default()
+    /// No tasks. `service` and `platform` are those of metrics.
+    pub fn new(service: &'static str, platform: &str) -> Self {
+        Self {
+            service,
+            platform: platform.into(),
+            draining: CancellationToken::new(),
+            killed: CancellationToken::new(),
+            tracker: TaskTracker::new(),
+        }
     }
 
     /// Runs `task` until it ends or the epoch is reaped.
@@ -31,6 +41,21 @@ impl EpochTasks {
         self.tracker.spawn(async move {
             // `None` = reaped: what was under way is found again in the log.
             let _reaped = killed.run_until_cancelled(task).await;
+        });
+    }
+
+    /// As [`EpochTasks::spawn`], for a call or for what became of it. Cut off, the platform may
+    /// hear of the message again: that is counted.
+    pub fn spawn_call<F>(&self, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (killed, service, platform) =
+            (self.killed.clone(), self.service, self.platform.clone());
+        self.tracker.spawn(async move {
+            if killed.run_until_cancelled(task).await.is_none() {
+                Metric::CallsOutlastedDrain.count(service, &[&platform]);
+            }
         });
     }
 
@@ -64,7 +89,7 @@ mod tests {
 
     #[tokio::test]
     async fn after_reaping_no_task_is_left() {
-        let tasks = EpochTasks::new();
+        let tasks = EpochTasks::new("test", "silent");
         let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
         tasks.spawn(async move {
             std::future::pending::<()>().await;

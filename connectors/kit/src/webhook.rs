@@ -33,6 +33,18 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// counted, so a flood of webhooks does not look like a dead process.
 const MAX_BODIES: usize = 64;
 
+/// What is counted.
+pub(crate) const KINDS: [&str; 8] = [
+    "status",
+    "receipt",
+    "inbound",
+    "ignored",
+    "refused_signature",
+    "refused_body",
+    "overloaded",
+    "panicked",
+];
+
 /// What the webhook stands on.
 #[derive(Clone)]
 pub(crate) struct WebhookDeps {

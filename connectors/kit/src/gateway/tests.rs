@@ -107,7 +107,7 @@ impl Scene {
             random: Random::seeded(1),
         };
         let (gateway, _) = Actor::spawn(None, Gateway, args).await.unwrap();
-        Self { gateway, worker, told, clock, tasks: EpochTasks::new() }
+        Self { gateway, worker, told, clock, tasks: EpochTasks::new("test", "silent") }
     }
 
     fn deliver(&self, offset: u64, lifetime: Duration) {
