@@ -196,8 +196,8 @@ impl Actor for PartitionWorker {
     }
 }
 
-/// How many records are read back at a time.
-const READ_BACK: usize = 1_000;
+/// How many records are read back at a time: each read may be a connection of its own.
+const READ_BACK: usize = 10_000;
 
 /// How long a log that cannot be read is waited for.
 const READ_BACK_RETRY: BackoffPolicy =

@@ -56,6 +56,7 @@ impl KafkaConsumer {
         let membership = Arc::new(Membership::new(to.group.clone(), reporter.clone()));
         let context = Rebalancing {
             membership: membership.clone(),
+            topics: to.topics.clone(),
             bootstrap: settings.bootstrap_servers.clone(),
             start_at: settings.start_at.get(&to.group).copied(),
             revoke_deadline: to.revoke_deadline,

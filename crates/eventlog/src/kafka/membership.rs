@@ -227,10 +227,10 @@ impl Membership {
         }
     }
 
-    /// Waits for an order, at most so long.
-    pub(super) fn wait_for_order(&self, limit: Duration) {
-        let is_idle = |state: &mut State| state.phase == Phase::Open && state.restarts.is_empty();
-        let waited = self.ordered.wait_timeout_while(self.state(), limit, is_idle);
+    /// Waits until the owner leaves, at most so long.
+    pub(super) fn wait_to_leave(&self, limit: Duration) {
+        let stays = |state: &mut State| state.phase == Phase::Open;
+        let waited = self.ordered.wait_timeout_while(self.state(), limit, stays);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 

@@ -91,7 +91,8 @@ impl Reader {
         if from >= bounds.end || max == 0 {
             return Ok(Vec::new());
         }
-        let reader = open(settings, self.client.context().as_ref().clone(), at, from)?;
+        let reporter = self.client.context().as_ref().clone();
+        let reader = open(settings, reporter, at, from, max)?;
         let mut records = Vec::new();
         loop {
             match reader.poll(READ) {
@@ -129,6 +130,7 @@ fn open(
     reporter: Reporter,
     at: &TopicPartition,
     from: u64,
+    max: usize,
 ) -> Result<BaseConsumer<Reporter>, LogError> {
     let mut config = settings.client(reporter.service);
     config
@@ -136,6 +138,8 @@ fn open(
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
+        // No more is fetched than will be read.
+        .set("queued.min.messages", max.clamp(1, 100_000).to_string())
         .set("enable.partition.eof", "true");
     let client = BaseConsumer::from_config_and_context(&config, reporter).map_err(unavailable)?;
     let offset = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));

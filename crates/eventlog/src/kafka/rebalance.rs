@@ -29,6 +29,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(200);
 /// The context of a consumer.
 pub(super) struct Rebalancing {
     pub(super) membership: Arc<Membership>,
+    pub(super) topics: Vec<String>,
     pub(super) bootstrap: String,
     pub(super) start_at: Option<StartAt>,
     pub(super) revoke_deadline: Duration,
@@ -43,7 +44,10 @@ impl ClientContext for Rebalancing {
 
     fn stats(&self, statistics: Statistics) {
         let (service, group) = (self.membership.reporter.service, &self.membership.group);
-        for (topic, lag) in lag(&statistics) {
+        let lag = lag(&statistics);
+        for topic in &self.topics {
+            // None of its partitions is ours: somebody else reports them.
+            let lag = lag.get(topic.as_str()).copied().unwrap_or(0);
             Metric::ConsumerLag.set(service, &[group, topic], lag as f64);
         }
     }
@@ -88,7 +92,7 @@ impl Rebalancing {
             None => positions::list(partitions, Offset::End)
                 .and_then(|list| consumer.incremental_assign(&list)),
         };
-        self.report(done);
+        self.report(consumer, done);
     }
 
     /// Asks until the brokers answer; `None` if we leave, or the assignment is lost meanwhile.
@@ -104,7 +108,7 @@ impl Rebalancing {
                 Ok(starts) => return Some(starts),
                 Err(error) => {
                     tracing::warn!(%error, "the brokers do not say yet where to begin");
-                    self.membership.wait_for_order(ASK_AGAIN);
+                    self.membership.wait_to_leave(ASK_AGAIN);
                 }
             }
             if self.membership.is_leaving() || consumer.assignment_lost() {
@@ -177,7 +181,7 @@ impl Rebalancing {
             }
             self.membership.forget(partitions);
         }
-        self.report(self.unassign(consumer, partitions));
+        self.report(consumer, self.unassign(consumer, partitions));
     }
 
     /// A list that names a partition which is not assigned would fail as a whole.
@@ -202,15 +206,19 @@ impl Rebalancing {
         let Some(starts) = self.starts(&consumer, partitions) else { return };
         let done =
             self.unassign(&consumer, partitions).and_then(|()| self.begin(&consumer, starts));
-        self.report(done);
+        self.report(&consumer, done);
     }
 
-    fn report(&self, done: KafkaResult<()>) {
-        if let Err(error) = done {
-            // The group and we would disagree about what is ours: begin anew.
-            tracing::error!(%error, "an assignment failed");
-            self.membership.reporter.failure.report(format!("an assignment failed: {error}"));
-            self.membership.wake();
+    fn report(&self, consumer: &BaseConsumer<Self>, done: KafkaResult<()>) {
+        let Err(error) = done else { return };
+        if self.membership.is_leaving() || consumer.assignment_lost() {
+            // The client itself lets go of everything then.
+            tracing::debug!(%error, "an assignment that is over anyway failed");
+            return;
         }
+        // The group and we would disagree about what is ours: begin anew.
+        tracing::error!(%error, "an assignment failed");
+        self.membership.reporter.failure.report(format!("an assignment failed: {error}"));
+        self.membership.wake();
     }
 }
