@@ -4,12 +4,11 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chat4all_process::exit;
 use chat4all_process::http_client::{CallError, HttpClient, HttpPort};
+use chat4all_process::{Failure, exit};
 use http::{Method, Request, StatusCode, header};
 use serde_json::Value;
 
-use crate::Failure;
 use crate::cli::ApiArgs;
 
 /// Longer than the API takes for any answer.

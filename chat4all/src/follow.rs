@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use chat4all_process::exit;
+use chat4all_process::{Failure, exit};
 use http::Method;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use crate::Failure;
 use crate::cli::SendArgs;
 use crate::client::{ApiClient, message_path};
 use crate::show::{reason_of, status_line};

@@ -2,18 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
-use chat4all_connector_kit::KitSettings;
 use chat4all_connector_kit::platform::{Platform, SimulatedBy};
-use chat4all_contracts::{AccountName, AccountSpec, PlatformName, PlatformSpec, Platforms};
+use chat4all_connector_kit::{ConnectorSettings, KitSettings, Source};
+use chat4all_contracts::{AccountName, PlatformName, PlatformSpec, Platforms};
 use chat4all_eventlog::Topology;
 use chat4all_process::ConfigError;
-use regex::Regex;
+use chat4all_service::platforms;
 use secrecy::SecretString;
 
 use crate::registry::REGISTRY;
-use crate::settings::{ConnectorSettings, PlatformSettings, Settings, TopicSettings};
+use crate::settings::Settings;
 
 /// A platform that this process serves.
 pub struct Served {
@@ -23,6 +22,8 @@ pub struct Served {
     pub spec: Arc<PlatformSpec>,
     /// The pace of its accounts.
     pub per_second: BTreeMap<AccountName, u32>,
+    /// What its connector delivers from.
+    pub source: Source,
     /// Its connector's policy.
     pub policy: KitSettings,
     /// Where its connector listens.
@@ -52,109 +53,29 @@ impl Installation {
     /// The first contradiction, with the key to mend.
     pub fn new(settings: Settings) -> Result<Self, ConfigError> {
         let simulator = SimulatedBy {
-            url: settings.simulator_url(),
+            url: settings.simulation.address(),
             secret: SecretString::from(settings.simulation.shared_secret.clone()),
         };
-        let mut installation = Self {
-            platforms: Arc::default(),
-            served: BTreeMap::new(),
-            simulated: BTreeSet::new(),
-            topology: topology(&settings.topics),
-            warnings: Vec::new(),
-            settings,
-        };
-        let mut platforms = Platforms::default();
-        for (key, platform) in &installation.settings.platforms {
-            let name = name(&format!("platforms.{key}"), key)?;
-            let spec = platform_spec(key, platform)?;
-            installation.warnings.extend(shared_partitions(key, &spec));
-            platforms.0.insert(name, spec);
-        }
-        for (key, connector) in &installation.settings.connectors {
-            let name = name(&format!("connectors.{key}"), key)?;
-            let (served, simulated) =
-                serve(&name, key, connector, &installation.settings, &platforms, &simulator)?;
-            installation.served.insert(name.clone(), served);
-            if simulated {
-                installation.simulated.insert(name);
+        let checked = platforms::check(&settings.platforms)?;
+        let (mut served, mut simulated) = (BTreeMap::new(), BTreeSet::new());
+        for (key, connector) in &settings.connectors {
+            let name = platforms::name(&format!("connectors.{key}"), key)?;
+            let (one, is_simulated) =
+                serve(&name, key, connector, &settings, &checked.platforms, &simulator)?;
+            served.insert(name.clone(), one);
+            if is_simulated {
+                simulated.insert(name);
             }
         }
-        check_dedupe(&installation.settings)?;
-        installation.platforms = Arc::new(platforms);
-        Ok(installation)
+        Ok(Self {
+            platforms: Arc::new(checked.platforms),
+            served,
+            simulated,
+            topology: settings.topics.topology(),
+            warnings: checked.warnings,
+            settings,
+        })
     }
-}
-
-impl Settings {
-    /// Where the simulator is, or will be.
-    pub fn simulator_url(&self) -> String {
-        match &self.simulation.url {
-            Some(url) => url.trim_end_matches('/').to_owned(),
-            None => format!("http://{}", self.simulation.simulator.listen),
-        }
-    }
-}
-
-fn topology(topics: &TopicSettings) -> Topology {
-    Topology {
-        messages: topics.messages_partitions.get() as u32,
-        status_updates: topics.status_updates_partitions.get() as u32,
-        receipts: topics.receipts_partitions.get() as u32,
-        inbound: topics.inbound_partitions.get() as u32,
-        retention: Duration::from_secs(topics.retention_hours.get() * 3600),
-    }
-}
-
-fn name(key: &str, text: &str) -> Result<PlatformName, ConfigError> {
-    PlatformName::new(text)
-        .map_err(|rule| ConfigError::of(key, text, rule.to_string(), "rename the platform"))
-}
-
-fn platform_spec(key: &str, settings: &PlatformSettings) -> Result<PlatformSpec, ConfigError> {
-    let key = |name: &str| format!("platforms.{key}.{name}");
-    let pattern = &settings.recipient_pattern;
-    let recipient = Regex::new(pattern).map_err(|_| {
-        let rule = "must be a regular expression".to_owned();
-        ConfigError::of(&key("recipient_pattern"), pattern, rule, "correct its syntax")
-    })?;
-    if !pattern.starts_with('^') || !pattern.ends_with('$') {
-        let rule = "must match the whole address".to_owned();
-        let fix = "begin it with ^ and end it with $";
-        return Err(ConfigError::of(&key("recipient_pattern"), pattern, rule, fix));
-    }
-    let mut accounts = BTreeMap::new();
-    for (text, account) in &settings.accounts {
-        let name = AccountName::new(text).map_err(|rule| {
-            let key = key(&format!("accounts.{text}"));
-            ConfigError::of(&key, text, rule.to_string(), "rename the account")
-        })?;
-        accounts.insert(name, AccountSpec { partition: account.partition.get() as u32 });
-    }
-    let default_account = AccountName::new(&settings.default_account)
-        .ok()
-        .filter(|name| accounts.contains_key(name))
-        .ok_or_else(|| {
-            let rule = "must name one of the platform's accounts".to_owned();
-            let fix = "add the account, or name another";
-            ConfigError::of(&key("default_account"), &settings.default_account, rule, fix)
-        })?;
-    Ok(PlatformSpec {
-        recipient,
-        recipient_rule: settings.recipient_rule.clone(),
-        has_receipts: settings.has_receipts,
-        accounts,
-        default_account,
-    })
-}
-
-fn shared_partitions(key: &str, spec: &PlatformSpec) -> Option<String> {
-    let mut seen = BTreeSet::new();
-    let shared = spec.accounts.values().find(|account| !seen.insert(account.partition))?;
-    Some(format!(
-        "platforms.{key}: several accounts share partition {}, so one that is slow holds up the \
-         others; give each a partition of its own",
-        shared.partition
-    ))
 }
 
 fn serve(
@@ -177,32 +98,36 @@ fn serve(
         .zip(settings.platforms.get(key))
         .ok_or_else(|| refuse("has no platform entry", &format!("add [platforms.{key}]")))?;
     let built = (entry.build)(name, spec, &connector.api, simulator)?;
-    let per_second = data.accounts.iter().filter_map(|(account, settings)| {
-        Some((AccountName::new(account).ok()?, settings.per_second.get() as u32))
-    });
+    platforms::check_simulated(key, data, built.simulated)?;
+    let key = format!("connectors.{key}");
+    connector.policy.check_dedupe(&key, settings.router.max_in_hand.get())?;
+    let source = connector.source(&key, name)?;
+    refuse_another_topic(&key, name, &source)?;
     let served = Served {
         platform: built.platform,
         spec: Arc::new(spec.clone()),
-        per_second: per_second.collect(),
+        per_second: platforms::per_second(data),
+        source,
         policy: connector.policy.clone(),
         listen: connector.listen,
     };
     Ok((served, built.simulated))
 }
 
-/// A router that dies repeats up to `max_in_hand` appends; the window must recognise them.
-fn check_dedupe(settings: &Settings) -> Result<(), ConfigError> {
-    let needed = settings.router.max_in_hand.get() * 2;
-    for (key, connector) in &settings.connectors {
-        let window = connector.policy.dedupe_window.get();
-        if window < needed {
-            return Err(ConfigError::of(
-                &format!("connectors.{key}.policy.dedupe_window"),
-                window,
-                format!("must be at least twice router.max_in_hand, which makes {needed}"),
-                "raise it, or lower router.max_in_hand",
-            ));
-        }
+/// Here the router writes to one topic for each platform, and nobody else does.
+fn refuse_another_topic(
+    key: &str,
+    name: &PlatformName,
+    source: &Source,
+) -> Result<(), ConfigError> {
+    let written = Source::of(name).topic;
+    if source.topic == written {
+        return Ok(());
     }
-    Ok(())
+    Err(ConfigError::of(
+        &format!("{key}.topic"),
+        &source.topic,
+        format!("must be {written}, where the router of this process writes"),
+        "remove it, or run the connector as a process of its own",
+    ))
 }

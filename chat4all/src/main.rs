@@ -11,16 +11,21 @@ mod start_lines;
 
 use std::process::ExitCode;
 
-use chat4all_process::exit;
+use chat4all_process::{Failure, exit};
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
+
+/// What this executable is called.
+const PROGRAM: &str = "chat4all";
 
 fn main() -> ExitCode {
     let cli = Cli::parse_or_exit();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(exit::SOFTWARE, &format!("no runtime: {error}")),
+        Err(error) => {
+            return Failure::new(exit::SOFTWARE, format!("no runtime: {error}")).say(PROGRAM);
+        }
     };
     let result = runtime.block_on(async {
         match cli.command {
@@ -36,33 +41,8 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match result {
         Ok(code) => ExitCode::from(code),
-        Err(Failure { code, text }) => fail(code, &text),
+        Err(failure) => failure.say(PROGRAM),
     }
-}
-
-/// Why the program ends with an error.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    code: u8,
-    text: String,
-}
-
-impl Failure {
-    pub(crate) fn new(code: u8, text: impl ToString) -> Self {
-        Self { code, text: text.to_string() }
-    }
-}
-
-impl From<chat4all_process::ConfigError> for Failure {
-    fn from(error: chat4all_process::ConfigError) -> Self {
-        Self::new(exit::CONFIGURATION, format!("configuration: {error}"))
-    }
-}
-
-#[allow(clippy::print_stderr)] // the program's last word, also when logging never started
-fn fail(code: u8, text: &str) -> ExitCode {
-    eprintln!("chat4all: {text}");
-    ExitCode::from(code)
 }
 
 impl Cli {

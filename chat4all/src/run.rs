@@ -11,14 +11,12 @@ use chat4all_eventlog::embedded::{EmbeddedLog, EmbeddedOptions};
 use chat4all_process::data_folder::DataFolder;
 use chat4all_process::http_client::HttpClient;
 use chat4all_process::{
-    Clock, ConfigError, Random, Shutdown, descriptors, exit, serve, shutdown, telemetry,
+    Clock, ConfigError, Failure, Random, Shutdown, descriptors, exit, serve, shutdown, telemetry,
 };
 use chat4all_store::embedded::{EmbeddedStore, StoreOptions};
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::Failure;
 use crate::cli::ConfigArgs;
 use crate::simulator_process::SimulatorProcess;
 use crate::start_lines;
@@ -56,7 +54,7 @@ pub(crate) async fn run(config: &ConfigArgs) -> Result<u8, Failure> {
     }
     helpers.spawn(log.run_retention(stopping.clone()));
     if let Some(metrics) = parts.metrics.clone() {
-        helpers.spawn(tidy_metrics(metrics, stopping.clone()));
+        helpers.spawn(telemetry::keep_metrics_small(metrics, stopping.clone()));
     }
     start_lines::print(&installation, &addresses(&listening)?);
     let result = serve_and_run(system, listening, stop).await;
@@ -136,15 +134,6 @@ fn addresses(listening: &[Listening]) -> Result<Vec<(String, SocketAddr)>, Failu
         Ok((listening.endpoint.service.clone(), at))
     };
     listening.iter().map(address).collect()
-}
-
-/// How often the histograms' buffers are emptied when nobody scrapes.
-const UPKEEP: Duration = Duration::from_secs(5);
-
-async fn tidy_metrics(metrics: PrometheusHandle, stop: Shutdown) {
-    while stop.unless(tokio::time::sleep(UPKEEP)).await.is_some() {
-        metrics.run_upkeep();
-    }
 }
 
 /// How long probes and webhooks that are being answered may take once everything is drained.

@@ -1,9 +1,9 @@
 //! `chat4all show`: a message and its statuses.
 
+use chat4all_process::Failure;
 use http::Method;
 use serde_json::Value;
 
-use crate::Failure;
 use crate::cli::ShowArgs;
 use crate::client::{ApiClient, message_path};
 

@@ -1,15 +1,11 @@
 //! `chat4all simulator`: the stand-in for the platforms, as a process of its own.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 
 use chat4all::installation::Installation;
 use chat4all::settings::Settings;
-use chat4all_process::{Shutdown, descriptors, shutdown, telemetry};
-use chat4all_simulator::Webhook;
-use secrecy::SecretString;
+use chat4all_process::{Failure, Shutdown, descriptors, exit, shutdown, telemetry};
 
-use crate::Failure;
 use crate::cli::{ConfigArgs, SimulatorArgs};
 use crate::simulator_process::READY;
 
@@ -23,10 +19,10 @@ pub(crate) async fn run(config: &ConfigArgs, args: &SimulatorArgs) -> Result<u8,
     if !args.detached {
         stop_when_input_closes(stop.clone())?;
     }
-    shutdown::on_stop_signal(stop.clone())
-        .map_err(|error| Failure::new(chat4all_process::exit::SOFTWARE, error))?;
-    let mut settings = installation.settings.simulation.simulator.clone();
-    settings.webhooks = webhooks(&installation, settings.webhooks);
+    shutdown::on_stop_signal(stop.clone()).map_err(|error| Failure::new(exit::SOFTWARE, error))?;
+    let served = installation.served.iter();
+    let listening = served.map(|(name, served)| (name.to_string(), served.listen)).collect();
+    let settings = installation.settings.simulation.for_connectors(&listening);
     let data = &installation.settings.data;
     std::fs::create_dir_all(data).map_err(|error| {
         let rule = format!("must be a folder that can be written: {error}");
@@ -44,19 +40,6 @@ pub(crate) async fn run(config: &ConfigArgs, args: &SimulatorArgs) -> Result<u8,
     Ok(0)
 }
 
-/// Every served platform's connector, unless the configuration names another address.
-fn webhooks(
-    installation: &Installation,
-    configured: BTreeMap<String, Webhook>,
-) -> BTreeMap<String, Webhook> {
-    let secret = || SecretString::from(installation.settings.simulation.shared_secret.clone());
-    let served = installation.served.iter().map(|(name, served)| {
-        let url = format!("http://{}/webhook", served.listen);
-        (name.to_string(), Webhook { url, app_secret: secret(), accounts: BTreeMap::new() })
-    });
-    served.chain(configured).collect()
-}
-
 /// The parent holds the other end, also when it is killed.
 fn stop_when_input_closes(stop: Shutdown) -> Result<(), Failure> {
     let body = move || {
@@ -69,5 +52,5 @@ fn stop_when_input_closes(stop: Shutdown) -> Result<(), Failure> {
         .name("stdin".to_owned())
         .spawn(body)
         .map(drop)
-        .map_err(|error| Failure::new(chat4all_process::exit::SOFTWARE, error))
+        .map_err(|error| Failure::new(exit::SOFTWARE, error))
 }

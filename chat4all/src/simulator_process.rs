@@ -6,12 +6,11 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use chat4all_process::backoff::{Backoff, BackoffPolicy};
-use chat4all_process::{Random, Shutdown, exit};
+use chat4all_process::{Failure, Random, Shutdown, exit};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
 
-use crate::Failure;
 use crate::cli::ConfigArgs;
 
 /// What the child says when its port is served.

@@ -30,7 +30,7 @@ fn for_programs(installation: &Installation, endpoints: &[(String, SocketAddr)])
         "data": installation.settings.data,
         "endpoints": endpoints,
         "simulated": simulated(installation),
-        "simulator": installation.settings.simulator_url(),
+        "simulator": installation.settings.simulation.address(),
     })
     .to_string()
 }
@@ -50,7 +50,7 @@ fn for_people(installation: &Installation, endpoints: &[(String, SocketAddr)]) -
             "  {:<16} {} (no credentials), by {}",
             "simulated",
             simulated.join(", "),
-            installation.settings.simulator_url()
+            installation.settings.simulation.address()
         ));
     }
     let api = endpoints.first().map(|(_, at)| at.to_string()).unwrap_or_default();

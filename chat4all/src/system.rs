@@ -115,6 +115,7 @@ impl System {
                 platform: served.platform.clone(),
                 spec: served.spec.clone(),
                 per_second: served.per_second.clone(),
+                source: served.source.clone(),
             };
             let connector = Connector::new(deps, served.policy.clone());
             let key = format!("connectors.{name}.listen");

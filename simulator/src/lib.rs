@@ -27,6 +27,7 @@ mod plan;
 mod platform;
 mod process;
 mod receipts;
+mod section;
 mod sender;
 mod settings;
 mod signature;
@@ -34,5 +35,11 @@ mod simulator;
 
 pub use fault::{Fault, FaultKind, FieldError};
 pub use process::serve_process;
+pub use section::SimulationSettings;
 pub use settings::{AccountWebhook, Delay, PerMille, Settings, Webhook};
 pub use simulator::{OpenError, Simulator};
+
+/// The names of the platforms that are simulated.
+pub fn platforms() -> Vec<&'static str> {
+    platform::REGISTRY.iter().map(|platform| platform.name()).collect()
+}

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat4all_contracts::{EpochMs, topic};
+use chat4all_contracts::EpochMs;
 use chat4all_eventlog::group_gauges::GroupGauges;
 use chat4all_eventlog::{
     Assignment, Consumer, ConsumerEvent, Epoch, LogError, Record, RevokeAck, Subscription,
@@ -23,6 +23,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::partition_worker::{WorkerArgs, WorkerDeps, WorkerMsg};
+use crate::settings::Source;
 use crate::supervisor::SupervisorMsg;
 use crate::tasks::EpochTasks;
 
@@ -82,6 +83,8 @@ pub struct IntakeArgs {
     pub worker: WorkerDeps,
     /// Who starts workers.
     pub supervisor: ActorRef<SupervisorMsg>,
+    /// What it reads.
+    pub source: Source,
 }
 
 struct Partition {
@@ -118,11 +121,6 @@ pub struct IntakeState {
 /// How often the last commit before leaving is tried: what it does not store is done again.
 const LAST_COMMIT_TRIES: usize = 10;
 
-/// The group of a platform's connector.
-pub fn group(platform: &str) -> String {
-    format!("{platform}-connector-group")
-}
-
 impl Actor for Intake {
     type Msg = IntakeMsg;
     type State = IntakeState;
@@ -134,8 +132,7 @@ impl Actor for Intake {
         args: IntakeArgs,
     ) -> Result<IntakeState, ActorProcessingErr> {
         let settings = &args.worker.settings;
-        let platform = args.worker.statuses.platform();
-        let (topic, group) = (topic::outbound(platform), group(platform.as_str()));
+        let Source { topic, group } = args.source.clone();
         let gauges = GroupGauges::new(args.worker.service, &group, [topic.as_str()]);
         let consumer = args
             .worker
@@ -317,9 +314,9 @@ impl IntakeState {
     /// Commits what was reported since the last tick, and asks for new reports.
     async fn tick(&mut self) -> Result<(), ActorProcessingErr> {
         self.commit().await?;
-        let topic = topic::outbound(self.args.worker.statuses.platform());
+        let topic = &self.args.source.topic;
         let in_hand: usize = self.partitions.values().map(|partition| partition.in_hand).sum();
-        Metric::RecordsInHand.set(self.args.worker.service, &[&topic], in_hand as f64);
+        Metric::RecordsInHand.set(self.args.worker.service, &[topic], in_hand as f64);
         let held = self.partitions.iter().map(|(at, partition)| (at, partition.oldest));
         self.gauges.report(self.args.worker.clock.now(), held);
         for partition in self.partitions.values() {

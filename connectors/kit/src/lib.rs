@@ -27,6 +27,8 @@ mod outcome;
 pub mod pacer;
 mod partition_worker;
 pub mod platform;
+#[cfg(feature = "service")]
+pub mod service;
 mod settings;
 mod status_publisher;
 mod statuses;
@@ -37,7 +39,7 @@ mod webhook;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chat4all_contracts::{AccountName, PlatformSpec, topic};
+use chat4all_contracts::{AccountName, PlatformSpec};
 use chat4all_eventlog::{Admission, EventLog, LogError, Patience, ProducerOptions, Topology};
 use chat4all_process::http_client::HttpPort;
 use chat4all_process::probe::Probes;
@@ -56,7 +58,7 @@ use crate::statuses::Statuses;
 use crate::supervisor::{Supervisor, SupervisorArgs, SupervisorMsg};
 use crate::webhook::WebhookDeps;
 
-pub use crate::settings::KitSettings;
+pub use crate::settings::{ASSUMED_ROUTER_MAX_IN_HAND, ConnectorSettings, KitSettings, Source};
 pub use crate::supervisor::Ended;
 
 /// What a connector stands on.
@@ -75,6 +77,8 @@ pub struct ConnectorDeps {
     pub platform: Arc<dyn Platform>,
     /// The platform as data.
     pub spec: Arc<PlatformSpec>,
+    /// What it delivers from.
+    pub source: Source,
     /// The pace of each account, in calls a second.
     pub per_second: BTreeMap<AccountName, u32>,
 }
@@ -140,8 +144,8 @@ impl Connector {
     /// # Errors
     /// If it could not be kept running; the process should end and be restarted.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), ConnectorError> {
-        let name = self.deps.platform.name();
-        announce::metrics(self.service, name, &topic::outbound(name), self.deps.clock.now());
+        let (name, topic) = (self.deps.platform.name(), &self.deps.source.topic);
+        announce::metrics(self.service, name, topic, self.deps.clock.now());
         let (ended, listener) = oneshot::channel();
         let args = self.supervisor_args(ended);
         let (root, mut joined) = Actor::spawn(None, Supervisor, args)
@@ -197,7 +201,8 @@ impl Connector {
             clock: deps.clock.clone(),
             random: deps.random.fork(),
         };
-        SupervisorArgs { worker, gateways, producer: self.producer(), ended }
+        let source = deps.source.clone();
+        SupervisorArgs { worker, source, gateways, producer: self.producer(), ended }
     }
 }
 

@@ -8,10 +8,12 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 use chat4all_contracts::{
     AccountName, ConversationId, EpochMs, ExternalId, Generation, Inbound, Message, MessageId,
-    PlatformName, Reason, Receipt, Status,
+    PlatformName, PlatformSpec, Reason, Receipt, Status,
 };
+use chat4all_process::ConfigError;
 use http::{Request, Response};
 use secrecy::SecretString;
+use serde_json::Value;
 
 /// A platform. Plain, synchronous code: no I/O, no clock. A panic in it fails one message.
 pub trait Platform: Send + Sync + 'static {
@@ -45,6 +47,22 @@ pub struct Built {
     pub platform: Arc<dyn Platform>,
     /// Whether its calls go to the simulator, because it was given no credentials.
     pub simulated: bool,
+}
+
+/// Builds a platform's code from its configuration: its name, it as data,
+/// `[connectors.<name>.api]`, and who stands in without credentials.
+pub type Build =
+    fn(&PlatformName, &PlatformSpec, &Value, &SimulatedBy) -> Result<Built, ConfigError>;
+
+/// A platform that a program can serve.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// Its name.
+    pub name: &'static str,
+    /// Its defaults, as TOML.
+    pub defaults: &'static str,
+    /// Makes its code.
+    pub build: Build,
 }
 
 /// Where a platform without credentials finds its stand-in. A platform with credentials never

@@ -1,8 +1,77 @@
-//! `[connectors.<platform>.policy]`: what every connector can be told.
+//! `[connectors.<platform>]`: what every connector can be told.
 
+use std::net::SocketAddr;
+
+use chat4all_contracts::{PlatformName, topic};
+use chat4all_process::ConfigError;
 use chat4all_process::backoff::BackoffPolicy;
 use chat4all_process::config::Bounded;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// `[connectors.<platform>]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectorSettings {
+    /// Where the probes and the platform's webhook are served.
+    pub listen: SocketAddr,
+    /// The topic it delivers from; absent = `{platform}-outbound`.
+    #[serde(default)]
+    pub topic: Option<String>,
+    /// Its consumer group; absent = `{platform}-connector-group`.
+    #[serde(default)]
+    pub group_id: Option<String>,
+    /// How messages are tried.
+    #[serde(default)]
+    pub policy: KitSettings,
+    /// How the platform is reached; its connector knows the keys.
+    #[serde(default)]
+    pub api: Value,
+}
+
+impl ConnectorSettings {
+    /// What the connector delivers from. `key` is where the settings stand.
+    ///
+    /// # Errors
+    /// If topic or group is no name.
+    pub fn source(&self, key: &str, platform: &PlatformName) -> Result<Source, ConfigError> {
+        let Source { topic, group } = Source::of(platform);
+        Ok(Source {
+            topic: name(&format!("{key}.topic"), &self.topic, topic)?,
+            group: name(&format!("{key}.group_id"), &self.group_id, group)?,
+        })
+    }
+}
+
+/// What Kafka allows in a topic's name. Dots and underscores clash in its metrics, but work.
+fn name(key: &str, given: &Option<String>, default: String) -> Result<String, ConfigError> {
+    let Some(given) = given else { return Ok(default) };
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if (1..=200).contains(&given.len()) && given.chars().all(is_allowed) {
+        return Ok(given.clone());
+    }
+    let rule = "must be 1 to 200 letters, digits, dots, underscores and hyphens".to_owned();
+    Err(ConfigError::of(key, given, rule, &format!("correct it, or remove it for {default}")))
+}
+
+/// What a connector delivers from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The topic.
+    pub topic: String,
+    /// The consumer group.
+    pub group: String,
+}
+
+impl Source {
+    /// What the router writes for a platform, and the group that goes with it.
+    pub fn of(platform: &PlatformName) -> Self {
+        Self { topic: topic::outbound(platform), group: format!("{platform}-connector-group") }
+    }
+}
+
+/// The router's most records in hand, where a connector's configuration does not tell.
+pub const ASSUMED_ROUTER_MAX_IN_HAND: u64 = 5_000;
 
 /// A connector's policy. Its platform's own settings stand beside it, in `api`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -42,6 +111,24 @@ pub struct KitSettings {
 }
 
 impl KitSettings {
+    /// A router that dies repeats up to `max_in_hand` appends; the window must recognise them.
+    /// `key` is the connector's own.
+    ///
+    /// # Errors
+    /// If it is too small.
+    pub fn check_dedupe(&self, key: &str, max_in_hand: u64) -> Result<(), ConfigError> {
+        let (window, needed) = (self.dedupe_window.get(), max_in_hand * 2);
+        if window >= needed {
+            return Ok(());
+        }
+        Err(ConfigError::of(
+            &format!("{key}.policy.dedupe_window"),
+            window,
+            format!("must be at least twice router.max_in_hand, which makes {needed}"),
+            "raise it, or lower router.max_in_hand",
+        ))
+    }
+
     /// The waits between two attempts of a message.
     pub fn retry(&self) -> BackoffPolicy {
         BackoffPolicy::new(self.retry_first_ms.ms(), self.retry_longest_ms.ms())
@@ -72,5 +159,40 @@ impl Default for KitSettings {
             refused_account_pause_ms: Bounded::new(300_000),
             revoke_deadline_ms: Bounded::new(1_000),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topic_and_group_have_defaults_and_must_be_names() {
+        let platform = PlatformName::new("p").unwrap();
+        let read = |topic: Option<&str>, group_id: Option<&str>| {
+            let settings = ConnectorSettings {
+                listen: SocketAddr::from(([127, 0, 0, 1], 1)),
+                topic: topic.map(str::to_owned),
+                group_id: group_id.map(str::to_owned),
+                policy: KitSettings::default(),
+                api: Value::Null,
+            };
+            settings.source("connectors.p", &platform).map_err(|error| error.key)
+        };
+        let named = |topic: &str, group: &str| {
+            Ok(Source { topic: topic.to_owned(), group: group.to_owned() })
+        };
+        assert_eq!(read(None, None), named("p-outbound", "p-connector-group"));
+        assert_eq!(read(Some("t.1"), Some("g_1")), named("t.1", "g_1"));
+        assert_eq!(read(Some(""), None), Err("connectors.p.topic".to_owned()));
+        assert_eq!(read(None, Some("a b")), Err("connectors.p.group_id".to_owned()));
+    }
+
+    #[test]
+    fn a_dedupe_window_must_hold_what_a_dead_router_repeats() {
+        let settings = KitSettings::default();
+        assert_eq!(settings.check_dedupe("connectors.p", 25_000), Ok(()));
+        let error = settings.check_dedupe("connectors.p", 25_001).unwrap_err();
+        assert_eq!(error.key, "connectors.p.policy.dedupe_window");
     }
 }

@@ -27,6 +27,7 @@ use crate::directory::Directory;
 use crate::gateway::{Gateway, GatewayArgs};
 use crate::intake::{Intake, IntakeArgs, IntakeMsg};
 use crate::partition_worker::{PartitionWorker, WorkerArgs, WorkerDeps, WorkerMsg};
+use crate::settings::Source;
 use crate::status_publisher::StatusPublisher;
 use crate::tasks::EpochTasks;
 
@@ -123,6 +124,8 @@ pub enum Ended {
 pub struct SupervisorArgs {
     /// What workers stand on.
     pub worker: WorkerDeps,
+    /// What Intake reads.
+    pub source: Source,
     /// What each account's gateway stands on.
     pub gateways: Vec<GatewayArgs>,
     /// The publisher's producer.
@@ -134,6 +137,7 @@ pub struct SupervisorArgs {
 /// See the module.
 pub struct SupervisorState {
     worker: WorkerDeps,
+    source: Source,
     gateways: BTreeMap<AccountName, GatewayArgs>,
     producer: Arc<dyn Producer>,
     directory: Arc<Directory>,
@@ -189,6 +193,7 @@ impl Actor for Supervisor {
             directory: args.worker.directory.clone(),
             restarts: Restarts::new(args.worker.random.clone()),
             worker: args.worker,
+            source: args.source,
             gateways,
             producer: args.producer,
             children: BTreeMap::new(),
@@ -285,7 +290,8 @@ impl SupervisorState {
                 )
             }
             Child::Intake => {
-                let args = IntakeArgs { worker: self.worker.clone(), supervisor: myself.clone() };
+                let (worker, source) = (self.worker.clone(), self.source.clone());
+                let args = IntakeArgs { worker, supervisor: myself.clone(), source };
                 Actor::spawn_linked(None, Intake, args, myself.get_cell()).await.map(
                     |(intake, _)| {
                         self.intake = Some(intake.clone());

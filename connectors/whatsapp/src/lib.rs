@@ -13,17 +13,17 @@ use bytes::Bytes;
 use chat4all_connector_kit::api_settings::ApiAccess;
 use chat4all_connector_kit::hub;
 use chat4all_connector_kit::platform::{
-    Built, Outcome, Platform, Refusal, SimulatedBy, Webhook, WebhookRefusal,
+    Built, Entry, Outcome, Platform, Refusal, SimulatedBy, Webhook, WebhookRefusal,
 };
 use chat4all_contracts::{AccountName, Message, PlatformName, PlatformSpec};
 use chat4all_process::ConfigError;
 use http::{Request, Response};
 
 /// The platform's name.
-pub const NAME: &str = "whatsapp";
+const NAME: &str = "whatsapp";
 
-/// The platform's defaults, as configuration.
-pub const DEFAULTS: &str = include_str!("../platform.toml");
+/// The platform, for a program that serves it.
+pub const ENTRY: Entry = Entry { name: NAME, defaults: include_str!("../platform.toml"), build };
 
 /// The Cloud API.
 struct WhatsApp {
@@ -35,7 +35,7 @@ struct WhatsApp {
 ///
 /// # Errors
 /// If a key is unknown or wrong, or an account has no credentials while another has.
-pub fn build(
+fn build(
     name: &PlatformName,
     spec: &PlatformSpec,
     api: &serde_json::Value,

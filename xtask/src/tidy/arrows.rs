@@ -8,12 +8,13 @@ const CONTRACTS: &str = "chat4all-contracts";
 const EVENTLOG: &str = "chat4all-eventlog";
 const KIT: &str = "chat4all-connector-kit";
 const PROCESS: &str = "chat4all-process";
+const SERVICE: &str = "chat4all-service";
 const SQLITE: &str = "chat4all-sqlite";
 const STORE: &str = "chat4all-store";
 /// What the package of a connector is called before its platform's name.
 const CONNECTOR: &str = "chat4all-connector-";
 /// Packages that put the others together; nothing depends on them.
-const WHOLE: &[&str] = &["chat4all", "xtask"];
+const WHOLE: &[&str] = &["chat4all", "chat4all-cluster", "xtask"];
 
 /// The crates of this workspace that a package may depend on; `None` if it is not known.
 fn allowed(package: &str) -> Option<&'static [&'static str]> {
@@ -21,8 +22,11 @@ fn allowed(package: &str) -> Option<&'static [&'static str]> {
         CONTRACTS | SQLITE => &[],
         PROCESS => &[CONTRACTS],
         EVENTLOG | STORE => &[CONTRACTS, PROCESS, SQLITE],
-        KIT | "chat4all-router" => &[CONTRACTS, EVENTLOG, PROCESS],
-        "chat4all-api" | "chat4all-status-consumer" => &[CONTRACTS, EVENTLOG, PROCESS, STORE],
+        SERVICE => &[CONTRACTS, EVENTLOG, PROCESS],
+        KIT | "chat4all-router" => &[CONTRACTS, EVENTLOG, PROCESS, SERVICE],
+        "chat4all-api" | "chat4all-status-consumer" => {
+            &[CONTRACTS, EVENTLOG, PROCESS, SERVICE, STORE]
+        }
         "chat4all-simulator" => &[CONTRACTS, PROCESS, SQLITE],
         connector if connector.starts_with(CONNECTOR) => &[CONTRACTS, KIT, PROCESS],
         _ => return None,
@@ -91,11 +95,12 @@ mod tests {
             (PROCESS, &[CONTRACTS]),
             (EVENTLOG, &[CONTRACTS, PROCESS, SQLITE]),
             (STORE, &[CONTRACTS, PROCESS, SQLITE]),
-            (KIT, &[CONTRACTS, PROCESS, EVENTLOG]),
+            (SERVICE, &[CONTRACTS, PROCESS, EVENTLOG]),
+            (KIT, &[CONTRACTS, PROCESS, EVENTLOG, SERVICE]),
             ("chat4all-connector-any", &[KIT, CONTRACTS, PROCESS]),
-            ("chat4all-router", &[CONTRACTS, PROCESS, EVENTLOG]),
-            ("chat4all-api", &[CONTRACTS, PROCESS, EVENTLOG, STORE]),
-            ("chat4all-status-consumer", &[CONTRACTS, PROCESS, EVENTLOG, STORE]),
+            ("chat4all-router", &[CONTRACTS, PROCESS, EVENTLOG, SERVICE]),
+            ("chat4all-api", &[CONTRACTS, PROCESS, EVENTLOG, SERVICE, STORE]),
+            ("chat4all-status-consumer", &[CONTRACTS, PROCESS, EVENTLOG, SERVICE, STORE]),
             ("chat4all-simulator", &[PROCESS, SQLITE]),
             ("chat4all", &[KIT, STORE, "chat4all-simulator"]),
         ];
@@ -112,10 +117,13 @@ mod tests {
             (PROCESS, SQLITE),
             (STORE, EVENTLOG),
             (KIT, STORE),
+            (SERVICE, STORE),
+            (SERVICE, KIT),
             ("chat4all-connector-any", EVENTLOG),
             ("chat4all-connector-any", "chat4all-connector-other"),
             ("chat4all-router", STORE),
             ("chat4all-simulator", KIT),
+            ("chat4all-simulator", SERVICE),
             ("chat4all-api", "chat4all"),
             ("chat4all", "xtask"),
         ];

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use chat4all_connector_kit::{Connector, ConnectorDeps, ConnectorError, Ended, KitSettings};
+use chat4all_connector_kit::{
+    Connector, ConnectorDeps, ConnectorError, Ended, KitSettings, Source,
+};
 use chat4all_contracts::{
     AccountName, AccountSpec, EpochMs, Message, PlatformName, PlatformSpec, Platforms, Status,
     StatusUpdate, topic,
@@ -84,6 +86,7 @@ impl World {
             platform: Arc::new(Plain(name("plain"))),
             spec: Arc::new(self.platforms.0[&name("plain")].clone()),
             per_second: BTreeMap::new(),
+            source: Source::of(&name("plain")),
         };
         tokio::spawn(Connector::new(deps, KitSettings::default()).run(shutdown.clone()))
     }

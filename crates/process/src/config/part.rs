@@ -131,7 +131,10 @@ mod tests {
     #[test]
     fn a_mistake_in_a_section_of_ones_own_has_its_whole_key() {
         let colour = load_mine("[connectors.a]\nwindow = 2\ncolour = 1\n", &[]).unwrap_err();
-        assert_eq!((colour.key.as_str(), colour.value.as_deref()), ("connectors.a.colour", Some("1")));
+        assert_eq!(
+            (colour.key.as_str(), colour.value.as_deref()),
+            ("connectors.a.colour", Some("1"))
+        );
         let value = load_mine("[connectors.a]\nwindow = 2\n", &[("CHAT4ALL__TOPICS__X", "10")]);
         let value = value.unwrap_err();
         assert_eq!((value.key.as_str(), value.value.as_deref()), ("topics.x", Some("10")));

@@ -1,0 +1,163 @@
+//! The order of a start and of a stop, the same for every service.
+//!
+//! Configuration is checked before anything here. Then: signals, the port, probes; the log, its
+//! topics, the service; and back. An order to stop ends the start at once, and drains a running
+//! service. A fatal error of the log drains it too, and then the process ends with an error.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat4all_eventlog::kafka::KafkaLog;
+use chat4all_eventlog::{LogError, TopicSpec};
+use chat4all_process::probe::Probes;
+use chat4all_process::{
+    Clock, Failure, Random, Shutdown, descriptors, exit, serve, shutdown, telemetry,
+};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::front::Front;
+use crate::prepared::{Assemble, Assembled, Context, Prepared, Run};
+use crate::say::Said;
+use crate::waiting::{Trouble, Waiting};
+
+/// What every service waits for.
+const LOG: &str = "log";
+
+/// How long requests that are being answered may take once everything is drained.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// How long the log's clients may take for their last records; they bound themselves below it.
+const LAST_RECORDS: Duration = Duration::from_secs(6);
+
+/// Runs a service to its end; the answer is the exit code.
+pub(crate) async fn run(prepared: Prepared) -> Result<u8, Failure> {
+    for warning in &prepared.warnings {
+        tracing::warn!("{warning}");
+    }
+    descriptors::raise_limit();
+    let stop = Shutdown::new();
+    shutdown::on_stop_signal(stop.clone())
+        .map_err(|error| Failure::new(exit::SOFTWARE, format!("signal handlers: {error}")))?;
+    let metrics = telemetry::start_metrics()
+        .map_err(|error| Failure::new(exit::SOFTWARE, format!("metrics: {error}")))?;
+    let log = KafkaLog::new(&prepared.kafka, prepared.service, prepared.max_record_bytes)?;
+    let listener = serve::bind(&prepared.listen_key, prepared.listen).await?;
+    let at = listener.local_addr().map_err(|error| Failure::new(exit::SOFTWARE, error))?;
+    let (random, stopping, stop_serving) = (Random::system(), Shutdown::new(), Shutdown::new());
+    let dependencies: Vec<_> = [LOG].into_iter().chain(prepared.dependencies.clone()).collect();
+    let waiting = Waiting::new(&dependencies, random.fork());
+    let probes = Probes::new(Some(metrics.clone())).ready_until(stopping.clone());
+    let front = Front::default();
+    let early = waiting.show(probes.clone()).ready_when("service", starting()).router();
+    let mut helpers = JoinSet::new();
+    helpers.spawn(serve::serve(listener, front.router(early), stop_serving.clone()));
+    helpers.spawn(telemetry::keep_metrics_small(metrics, stop_serving.clone()));
+    let clock = Clock::system();
+    let context =
+        Context { log: log.clone(), clock, random, probes, stopping: stopping.clone(), waiting };
+    let process = Process { log: log.clone(), front, at, stop, stopping };
+    let result = process.start_and_drain(prepared, context).await;
+    stop_serving.trigger();
+    let answered = async { while helpers.join_next().await.is_some() {} };
+    if timeout(LAST_ANSWERS, answered).await.is_err() {
+        tracing::debug!("connections that stayed open were cut off");
+    }
+    if timeout(LAST_RECORDS, log.close()).await.is_err() {
+        tracing::warn!("the log's clients did not end in time");
+    }
+    if result.is_ok() {
+        tracing::info!("stopped");
+    }
+    result
+}
+
+/// /ready says no until the service itself answers it.
+fn starting() -> chat4all_process::probe::ReadyCheck {
+    Arc::new(|| Box::pin(std::future::ready(Err("starting".to_owned()))))
+}
+
+/// What a running service is surrounded by.
+struct Process {
+    log: Arc<KafkaLog>,
+    front: Front,
+    at: SocketAddr,
+    stop: Shutdown,
+    stopping: Shutdown,
+}
+
+impl Process {
+    async fn start_and_drain(self, prepared: Prepared, context: Context) -> Result<u8, Failure> {
+        let said = Said::started(&prepared).at(self.at);
+        let Prepared { topics, assemble, .. } = prepared;
+        let started = tokio::select! {
+            biased;
+            () = self.stop.wait() => {
+                self.stopping.trigger();
+                return Ok(0);
+            }
+            why = self.log.failed() => return Err(Failure::new(exit::SOFTWARE, why)),
+            started = start(context, topics, assemble) => started?,
+        };
+        let Assembled { router, run } = started;
+        self.front.open(router);
+        said.print();
+        self.run_and_drain(run).await
+    }
+
+    async fn run_and_drain(self, run: Run) -> Result<u8, Failure> {
+        let drain = Shutdown::new();
+        let mut running = tokio::spawn(run(drain.clone()));
+        let (failed, ended) = tokio::select! {
+            biased;
+            () = self.stop.wait() => (None, None),
+            why = self.log.failed() => (Some(why), None),
+            ended = &mut running => (None, Some(ended)),
+        };
+        if let Some(why) = &failed {
+            tracing::error!(why, "the log cannot be used any more; draining");
+        }
+        self.stopping.trigger();
+        drain.trigger();
+        let was_ordered = ended.is_none();
+        let ended = match ended {
+            Some(ended) => ended,
+            None => running.await,
+        };
+        // The task is never aborted, so an error to join is a panic.
+        let ended = ended.unwrap_or_else(|_| Err("it panicked".to_owned()));
+        let software = |why: String| Failure::new(exit::SOFTWARE, why);
+        match (failed, ended) {
+            (Some(why), _) => Err(software(why)),
+            (None, Err(why)) => Err(software(format!("the service ended: {why}"))),
+            (None, Ok(())) if was_ordered => Ok(0),
+            (None, Ok(())) => Err(software("the service ended although nobody had asked".into())),
+        }
+    }
+}
+
+/// Reaches the log, sees to the topics, and puts the service together.
+async fn start(
+    context: Context,
+    topics: Vec<TopicSpec>,
+    assemble: Assemble,
+) -> Result<Assembled, Failure> {
+    let log = &context.log;
+    let ensure = || async {
+        log.check().await.map_err(trouble)?;
+        log.ensure_topics(topics.clone()).await.map_err(trouble)
+    };
+    context.reach(LOG, ensure).await?;
+    assemble(context).await
+}
+
+fn trouble(error: LogError) -> Trouble {
+    match error {
+        LogError::Unavailable(_) => Trouble::Later(error.to_string()),
+        LogError::TopicMismatch { .. } => Trouble::configuration(error),
+        LogError::UnknownPartition(_) | LogError::Fatal(_) | LogError::Closed => {
+            Trouble::Never(Failure::new(exit::SOFTWARE, error))
+        }
+    }
+}
