@@ -48,6 +48,12 @@ impl EpochMs {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// The year and the month (1 to 12) in UTC.
+    pub fn year_and_month(self) -> (u64, u64) {
+        let (year, month, _) = civil_from_days(self.0 / 86_400_000);
+        (year, month)
+    }
+
     /// RFC 3339 in UTC with milliseconds, as the API shows times.
     pub fn to_rfc3339(self) -> String {
         let (days, ms) = (self.0 / 86_400_000, self.0 % 86_400_000);

@@ -1,9 +1,12 @@
 //! Messages and their statuses.
 //!
-//! [`MessageStore`] is the port; [`embedded`] (SQLite) its default adapter. Adapters hold rows and
-//! cells and take no decision: [`projection`] says what an event does to them, once, for all.
-//! Every adapter passes the one suite in `conformance`.
+//! [`MessageStore`] is the port; [`embedded`] (SQLite) its default adapter, `cassandra` (a feature)
+//! the one for Apache Cassandra and ScyllaDB. Adapters hold rows and cells and take no decision:
+//! [`projection`] says what an event does to them, once, for all. Every adapter passes the one
+//! suite in `conformance`.
 
+#[cfg(feature = "cassandra")]
+pub mod cassandra;
 pub mod embedded;
 pub mod port;
 pub mod projection;
