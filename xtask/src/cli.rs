@@ -1,28 +1,88 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 use crate::stack::{Server, TestSignal};
 
 /// Tasks of this repository.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = EXIT_CODES)]
+#[command(name = "xtask", bin_name = "cargo xtask", after_help = HELP)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "\
+const HELP: &str = "\
+Examples:
+  cargo xtask stack up      Kafka and Cassandra, in half a minute, fetched the first time
+  cargo xtask up            every service on them; Ctrl-C stops the services
+  cargo xtask stack test    everything that needs the real servers
+  cargo xtask stack down    stop the servers; what they hold stays
+
 Exit codes:
-  0 done   1 something was found wrong   64 wrong usage   69 a tool or a server is not there   74 a file or the output cannot be written";
+  0 done   1 something was found wrong   64 wrong usage   69 a tool or a server is not there
+  74 a file or the output could not be written
+
+docs/stack.md says more.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Check the style rules over every file that git knows or would add
     Tidy,
     /// Run real Kafka and Cassandra on this machine, for development and tests
-    #[command(subcommand)]
+    #[command(subcommand, after_help = STACK_HELP)]
     Stack(StackCommand),
+    /// Run every service as a process of its own, on the servers of the stack
+    #[command(after_help = UP_HELP)]
+    Up(UpArgs),
+    /// Stop the services; the servers of the stack go on
+    Down,
+}
+
+const STACK_HELP: &str = "\
+Needs Java 17 or newer and Maven. Everything is in the folder .stack of this repository, the servers
+listen on 127.0.0.1 only:
+  Kafka 4.1      19092, with TLS and SASL 19094
+  Cassandra 5.0  19042
+
+Environment:
+  CHAT4ALL_STACK_KAFKA=127.0.0.1:29092      where Kafka listens; it also takes the next two ports
+  CHAT4ALL_STACK_CASSANDRA=127.0.0.1:29042  where Cassandra listens; it also takes two lower ports
+  CHAT4ALL_STACK_FOLDER=/tmp/second         where all but the jars is: a second stack needs its own
+
+Examples:
+  cargo xtask stack up kafka                one server
+  cargo xtask stack logs cassandra -f       what it writes
+  cargo xtask stack kill kafka              as if it crashed; `stack start kafka` recovers it
+  cargo xtask stack down --wipe             stop, and begin anew the next time";
+
+const UP_HELP: &str = "\
+The services read deploy/local.toml: every platform is simulated. Their lines come with the name of
+who wrote them. Ctrl-C stops router, connectors, status-consumer, api and simulator, in this order,
+each when the one before has drained; a second Ctrl-C kills what is left.
+
+Examples:
+  cargo xtask up                            build, run, and show what all of them write
+  cargo xtask up --detach                   in the background, once all are ready
+  cargo xtask up --no-build --release       what was built before, with --release
+  cargo xtask down                          stop what runs in the background";
+
+#[derive(Args, Debug)]
+pub struct UpArgs {
+    /// Go on in the background once every service is ready
+    #[arg(long, short)]
+    pub detach: bool,
+    /// Run what was built before
+    #[arg(long)]
+    pub no_build: bool,
+    /// Build and run with optimizations
+    #[arg(long)]
+    pub release: bool,
+    /// The configuration of every service [default: deploy/local.toml]
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -57,6 +117,9 @@ pub enum StackCommand {
         #[arg(long, short)]
         follow: bool,
     },
+    /// Run everything that needs the real servers, and leave them as they were
+    #[command(after_help = TEST_HELP)]
+    Test(TestArgs),
     /// Start one server, on what it held before
     Start {
         /// Which one
@@ -70,6 +133,26 @@ pub enum StackCommand {
         #[arg(long, value_enum, ignore_case = true, default_value = "KILL")]
         signal: TestSignal,
     },
+}
+
+const TEST_HELP: &str = "\
+Starts the servers that do not run (one that does not start is a failure), builds the services, and
+runs the tests that require the feature `stack`, of every package that has it.
+
+Examples:
+  cargo xtask stack test
+  cargo xtask stack test --only chat4all-store
+  cargo xtask stack test --only chat4all-store -- -- --nocapture    more for `cargo test`";
+
+/// What is tested.
+#[derive(Args, Debug)]
+pub struct TestArgs {
+    /// Only this package; can be repeated
+    #[arg(long, value_name = "PACKAGE")]
+    pub only: Vec<String>,
+    /// More arguments for each `cargo test`
+    #[arg(last = true, value_name = "ARGUMENT")]
+    pub cargo_arguments: Vec<String>,
 }
 
 /// Which servers.

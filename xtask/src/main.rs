@@ -1,10 +1,13 @@
 //! Tasks of this repository: `cargo xtask <command>`.
 
+mod cargo;
 mod cli;
 mod console;
 mod failure;
+mod interrupt;
 mod process_record;
 mod project;
+mod services;
 mod stack;
 mod tidy;
 mod time_of_day;
@@ -17,7 +20,7 @@ use clap::Parser;
 
 use cli::{Cli, Command};
 use console::Console;
-use failure::{Failure, OUTPUT, Outcome, UNSUCCESSFUL, USAGE};
+use failure::{Failure, OUTPUT, Outcome, USAGE};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -41,6 +44,8 @@ fn run(arguments: &[String], console: &mut Console<'_>) -> io::Result<u8> {
     let outcome = match cli.command {
         Command::Tidy => tidy(console),
         Command::Stack(command) => stack::run(&command, console),
+        Command::Up(args) => services::up(&args, console),
+        Command::Down => services::down(console),
     };
     match outcome {
         Ok(()) => Ok(0),
@@ -75,6 +80,77 @@ fn tidy(console: &mut Console<'_>) -> Outcome {
         writeln!(console.out, "tidy: {} files, nothing to report", report.files)?;
         return Ok(());
     }
-    let text = format!("tidy: {} findings in {} files", report.findings.len(), report.files);
-    Err(Failure { code: UNSUCCESSFUL, text })
+    let count = report.findings.len();
+    Err(Failure::unsuccessful(format!("tidy: {count} findings in {} files", report.files)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn ran(arguments: &[&str]) -> (u8, String, String) {
+        let arguments = ["xtask"].iter().chain(arguments).map(|&word| word.to_owned());
+        let arguments: Vec<String> = arguments.collect();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut console = Console {
+            out: &mut out,
+            err: &mut err,
+            out_is_terminal: false,
+            err_is_terminal: false,
+        };
+        let code = run(&arguments, &mut console).unwrap();
+        (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    fn names(command: &clap::Command) -> Vec<String> {
+        command.get_subcommands().map(|command| command.get_name().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_lists_every_command() {
+        let commands = names(&Cli::command());
+        assert!(commands.contains(&"tidy".to_owned()) && commands.contains(&"stack".to_owned()));
+        for argument in ["help", "--help", "-h"] {
+            let (code, out, _) = ran(&[argument]);
+            assert_eq!(code, 0);
+            assert!(commands.iter().all(|name| out.contains(&format!("\n  {name} "))), "{out}");
+        }
+    }
+
+    #[test]
+    fn the_help_of_the_stack_lists_its_commands_its_needs_and_examples() {
+        let root = Cli::command();
+        let stack = root.find_subcommand("stack").unwrap();
+        let (code, out, _) = ran(&["stack", "--help"]);
+        assert_eq!(code, 0);
+        assert!(names(stack).iter().all(|name| out.contains(&format!("\n  {name} "))), "{out}");
+        for word in ["Java 17", "Maven", "19092", "19042", "CHAT4ALL_STACK_FOLDER", "Examples:"] {
+            assert!(out.contains(word), "{word} is not in\n{out}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_command_line_exits_with_64_and_says_how_it_is_used() {
+        for arguments in [
+            &[][..],
+            &["tidier"],
+            &["tidy", "--fix"],
+            &["stack"],
+            &["stack", "up", "redis"],
+            &["stack", "kill"],
+            &["stack", "kill", "kafka", "--signal", "HUP"],
+            &["up", "--fast"],
+        ] {
+            let (code, out, err) = ran(arguments);
+            assert_eq!((code, out.as_str()), (USAGE, ""), "{arguments:?}");
+            assert!(err.contains("Usage: cargo xtask") || err.contains("--help"), "{err}");
+        }
+    }
 }

@@ -158,7 +158,8 @@ mod tests {
         assert_eq!(storage(address()).port(), 17000);
         assert_eq!(jmx(address()).port(), 17199);
         let text = yaml(Path::new("/s/cassandra"), address());
-        for line in ["storage_port: 17000", "native_transport_port: 19042", "rpc_address: 127.0.0.1"]
+        for line in
+            ["storage_port: 17000", "native_transport_port: 19042", "rpc_address: 127.0.0.1"]
         {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

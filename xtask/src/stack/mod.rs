@@ -14,6 +14,7 @@ mod settings;
 mod start;
 mod status;
 mod stop;
+mod test_run;
 mod tools;
 
 use std::fs::{self, File, TryLockError};
@@ -23,9 +24,10 @@ use crate::console::Console;
 use crate::failure::{Failure, Outcome};
 use crate::wait::{Stopwatch, pause};
 
-pub use server::Server;
+pub use server::{Server, shown};
 pub use settings::Settings;
 pub use stop::TestSignal;
+pub use tools::last_lines;
 
 /// Runs one command on the stack.
 ///
@@ -50,6 +52,7 @@ pub fn run(command: &StackCommand, console: &mut Console<'_>) -> Outcome {
         StackCommand::Logs { servers, lines, follow } => {
             logs::logs(&servers.list(), *lines, *follow, &settings, console)
         }
+        StackCommand::Test(args) => test_run::test(args, &settings, console),
         StackCommand::Kill { server, signal } => stop::kill(*server, *signal, &settings, console),
     }
 }

@@ -42,6 +42,12 @@ impl Settings {
         Self::new(&crate::project::root(), |name| std::env::var(name).ok())
     }
 
+    /// A configuration that names the usual addresses, with those of this stack.
+    pub fn adapt(&self, text: &str) -> String {
+        text.replace(&DEFAULT_KAFKA.to_string(), &self.kafka.to_string())
+            .replace(&DEFAULT_CASSANDRA.to_string(), &self.cassandra.to_string())
+    }
+
     fn new(root: &Path, variable: impl Fn(&str) -> Option<String>) -> Outcome<Self> {
         let own = root.join(DEFAULT_FOLDER);
         let address = |name, default| match variable(name) {
@@ -94,7 +100,8 @@ mod tests {
 
     #[test]
     fn a_second_stack_has_ports_and_a_folder_of_its_own_and_the_same_jars() {
-        let second = [(KAFKA, "127.0.0.1:29092"), (CASSANDRA, "127.0.0.2:29042"), (FOLDER, "/tmp/x")];
+        let second =
+            [(KAFKA, "127.0.0.1:29092"), (CASSANDRA, "127.0.0.2:29042"), (FOLDER, "/tmp/x")];
         let settings = with(&second).unwrap();
         assert_eq!(settings.kafka.port(), 29092);
         assert_eq!(settings.cassandra.to_string(), "127.0.0.2:29042");
@@ -103,11 +110,25 @@ mod tests {
     }
 
     #[test]
+    fn a_configuration_follows_the_stack() {
+        let text = "kafka = '127.0.0.1:19092'\ncassandra = ['127.0.0.1:19042']\n";
+        assert_eq!(with(&[]).unwrap().adapt(text), text);
+        let other = with(&[(KAFKA, "127.0.0.1:29092")]).unwrap().adapt(text);
+        assert_eq!(other, text.replace("19092", "29092"));
+    }
+
+    #[test]
     fn an_address_that_cannot_be_used_is_refused_with_its_name_and_a_fix() {
-        for text in ["", "localhost:29092", "0.0.0.0:29092", "10.0.0.1:29092", "127.0.0.1:80", "127.0.0.1"] {
+        for text in
+            ["", "localhost:29092", "0.0.0.0:29092", "10.0.0.1:29092", "127.0.0.1:80", "127.0.0.1"]
+        {
             let failure = with(&[(KAFKA, text)]).unwrap_err();
             assert_eq!(failure.code, crate::failure::USAGE);
-            assert!(failure.text.contains(KAFKA) && failure.text.contains("fix: "), "{}", failure.text);
+            assert!(
+                failure.text.contains(KAFKA) && failure.text.contains("fix: "),
+                "{}",
+                failure.text
+            );
         }
     }
 }

@@ -151,11 +151,7 @@ struct Waiting {
 }
 
 /// Asks every server in turn until each has answered.
-fn await_all(
-    mut waiting: Vec<Waiting>,
-    settings: &Settings,
-    console: &mut Console<'_>,
-) -> Outcome {
+fn await_all(mut waiting: Vec<Waiting>, settings: &Settings, console: &mut Console<'_>) -> Outcome {
     while !waiting.is_empty() {
         let mut silent = Vec::new();
         for one in waiting {

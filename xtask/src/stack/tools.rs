@@ -58,8 +58,9 @@ pub fn java() -> Outcome<Java> {
 /// If there is none: with how to install one.
 pub fn maven() -> Outcome<PathBuf> {
     let fix = format!("install Maven, {INSTALL}");
-    let missing =
-        |what| Failure::unavailable(format!("the servers come through Maven: {what}\n  fix: {fix}"));
+    let missing = |what| {
+        Failure::unavailable(format!("the servers come through Maven: {what}\n  fix: {fix}"))
+    };
     let output = Command::new("mvn")
         .arg("--version")
         .stdin(Stdio::null())
