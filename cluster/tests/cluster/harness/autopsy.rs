@@ -1,0 +1,117 @@
+//! What a connector leaves behind that is killed or frozen: which calls it had under way, and what
+//! it had finished without a commit. That, and nothing else, may be sent again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chat4all_contracts::Message;
+use chat4all_eventlog::kafka::{KafkaLog, KafkaSettings};
+use chat4all_eventlog::tracker::{OffsetTracker, Received};
+use chat4all_eventlog::{EventLog, Record, TopicPartition};
+use serde_json::Value;
+
+use super::groups::{Committed, Group};
+use super::{Cluster, Ledger, Role};
+
+const STATUSES: &str = "status-updates";
+
+/// What had been committed and published at a connector's last moment.
+pub struct LastMoment {
+    platform: &'static str,
+    committed: Vec<Committed>,
+    /// How many status events each partition held.
+    statuses: BTreeMap<u32, u64>,
+}
+
+/// Messages that a platform has accepted and whose end was not committed: the successor sends
+/// them again.
+#[derive(Debug)]
+pub struct Autopsy {
+    pub platform: &'static str,
+    /// No status of theirs was in the log: their calls were under way.
+    pub in_flight: usize,
+    /// Their status was in the log: they were completed after the last commit.
+    pub uncommitted: usize,
+    /// Milliseconds between the first and the last of these completions.
+    pub uncommitted_ms: u64,
+}
+
+impl Autopsy {
+    /// The most duplicates that this end can cause.
+    pub fn repeatable(&self) -> u64 {
+        (self.in_flight + self.uncommitted) as u64
+    }
+}
+
+impl LastMoment {
+    /// Of the only connector of a platform, straight after it has been killed or frozen.
+    pub async fn of(cluster: &Cluster, platform: &'static str) -> Self {
+        let group = Group::of(cluster, Role::Connector(platform)).expect("connectors read the log");
+        let (committed, log) = (group.committed().await, log(cluster));
+        let mut statuses = BTreeMap::new();
+        for partition in 0..log.partitions(STATUSES).await.expect("the topic") {
+            let at = TopicPartition::new(STATUSES, partition);
+            statuses.insert(partition, log.bounds(&at).await.expect("its ends").end);
+        }
+        Self { platform, committed, statuses }
+    }
+
+    /// Holds the platform's ledger against it; to be called before a successor sends anything.
+    pub async fn examine(self, cluster: &Cluster) -> Autopsy {
+        let accepted = Ledger::accepted(cluster, self.platform).await;
+        let log = log(cluster);
+        let completed = self.completions(&log).await;
+        let (mut in_flight, mut times) = (0, Vec::new());
+        for id in self.open(&log).await.intersection(&accepted) {
+            match completed.get(id) {
+                Some(at_ms) => times.push(*at_ms),
+                None => in_flight += 1,
+            }
+        }
+        let span = times.iter().max().zip(times.iter().min());
+        let uncommitted_ms = span.map_or(0, |(last, first)| last - first);
+        let (platform, uncommitted) = (self.platform, times.len());
+        Autopsy { platform, in_flight, uncommitted, uncommitted_ms }
+    }
+
+    /// When the first status of each message was written.
+    async fn completions(&self, log: &KafkaLog) -> BTreeMap<String, u64> {
+        let mut completed = BTreeMap::new();
+        for (partition, end) in &self.statuses {
+            let at = TopicPartition::new(STATUSES, *partition);
+            for record in read_all(log, &at, 0).await.iter().filter(|r| r.offset < *end) {
+                let status: Value = serde_json::from_slice(&record.value).expect("JSON");
+                let id = status["message_id"].as_str().expect("an id").to_owned();
+                completed.entry(id).or_insert(record.timestamp.as_ms());
+            }
+        }
+        completed
+    }
+
+    /// The messages that were not committed as done.
+    async fn open(&self, log: &KafkaLog) -> BTreeSet<String> {
+        let mut open = BTreeSet::new();
+        for Committed { at, position, note } in &self.committed {
+            let end = log.bounds(at).await.expect("its ends").end;
+            let (mut tracker, unusable) = OffsetTracker::resume(*position, Some(note), end);
+            assert_eq!(unusable, None, "the note of the last commit can be used");
+            for record in read_all(log, at, *position).await {
+                if tracker.receive(record.offset, record.timestamp) == Received::New {
+                    let message = Message::parse(&record.value, record.timestamp);
+                    open.insert(message.expect("a message").message_id.as_str().to_owned());
+                }
+            }
+        }
+        open
+    }
+}
+
+fn log(cluster: &Cluster) -> Arc<KafkaLog> {
+    let kafka = cluster.stack.kafka.to_string();
+    let settings = KafkaSettings { bootstrap_servers: kafka, ..KafkaSettings::default() };
+    KafkaLog::new(&settings, "test", 1 << 20).expect("clients")
+}
+
+async fn read_all(log: &KafkaLog, at: &TopicPartition, from: u64) -> Vec<Record> {
+    log.read(at, from, 1_000_000).await.expect("the log can be read")
+}

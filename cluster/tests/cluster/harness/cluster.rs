@@ -1,0 +1,169 @@
+//! The whole system of a test: servers, the simulator, the services.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::time::Instant;
+
+use super::autopsy::{Autopsy, LastMoment};
+use super::groups::Group;
+use super::service::Service;
+use super::stack::Stack;
+use super::{Config, Http, Role, eventually, ports};
+
+/// See the module. Dropping it ends everything.
+pub struct Cluster {
+    services: BTreeMap<String, Service>,
+    pub http: Http,
+    pub config: Config,
+    folder: PathBuf,
+    file: PathBuf,
+    // Last: servers end after their clients.
+    pub stack: Stack,
+}
+
+impl Cluster {
+    /// Starts servers, simulator and the five services, with a folder of this name for logs.
+    pub async fn start(name: &str, config: Config) -> Self {
+        let mut cluster = Self::without_services(name, config).await;
+        for role in Role::SERVICES {
+            cluster.spawn(role, &role.name());
+        }
+        for role in Role::SERVICES {
+            cluster.service(role).started().await;
+        }
+        cluster
+    }
+
+    /// Starts servers and simulator only.
+    pub async fn without_services(name: &str, config: Config) -> Self {
+        let stack = Stack::start().await;
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cluster").join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).expect("logs of the last run can be removed");
+        }
+        fs::create_dir_all(&folder).expect("a folder");
+        let data = folder.join("data");
+        fs::create_dir(&data).expect("a folder");
+        let config = config
+            .text("data", &data.display().to_string())
+            .text("kafka.bootstrap_servers", &stack.kafka.to_string())
+            .set("cassandra.contact_points", format!("[\"{}\"]", stack.cassandra));
+        let roles = [Role::Simulator].into_iter().chain(Role::SERVICES);
+        let config = roles.fold(config, |config, role| {
+            config.text(&role.listen(), &format!("127.0.0.1:{}", ports::free(&[])))
+        });
+        let file = folder.join("chat4all.toml");
+        let http = Http::new();
+        let mut cluster = Self { services: BTreeMap::new(), http, config, folder, file, stack };
+        let simulator = cluster.url(Role::Simulator);
+        cluster.config = cluster.config.clone().text("simulation.url", &simulator);
+        fs::write(&cluster.file, cluster.config.whole()).expect("a file");
+        cluster.spawn(Role::Simulator, "simulator");
+        cluster.service(Role::Simulator).started().await;
+        cluster
+    }
+
+    /// Another file for what is started from now on.
+    pub fn write_config(&self, name: &str, text: &str) -> PathBuf {
+        let file = self.folder.join(name);
+        fs::write(&file, text).expect("a file");
+        file
+    }
+
+    /// Starts a process, without waiting for it. Another of the same role gets another port.
+    pub fn spawn(&mut self, role: Role, name: &str) {
+        let file = self.file.clone();
+        self.spawn_with(role, name, &file);
+    }
+
+    /// As [`Cluster::spawn`], with a file of its own.
+    pub fn spawn_with(&mut self, role: Role, name: &str, file: &Path) {
+        let is_first = name == role.name();
+        let port = if is_first { self.config.port(role) } else { ports::free(&[]) };
+        let service = Service::spawn(role, name, port, file, &self.folder);
+        self.services.insert(name.to_owned(), service);
+    }
+
+    /// The first process of a role.
+    pub fn service(&mut self, role: Role) -> &mut Service {
+        self.named(&role.name())
+    }
+
+    pub fn named(&mut self, name: &str) -> &mut Service {
+        self.services.get_mut(name).unwrap_or_else(|| panic!("{name} was started"))
+    }
+
+    /// `http://…` of the first process of a role, also while there is none.
+    pub fn url(&self, role: Role) -> String {
+        format!("http://127.0.0.1:{}", self.config.port(role))
+    }
+
+    /// `kill -9` of a service and its restart at once. Answers how long it took until the service
+    /// did something again, and what a connector left behind.
+    pub async fn kill_and_restart(&mut self, role: Role) -> (Duration, Option<Autopsy>) {
+        self.service(role).kill().await;
+        let died = Instant::now();
+        let last = match role {
+            Role::Connector(platform) => Some(LastMoment::of(self, platform).await),
+            _ => None,
+        };
+        let before = self.done(role).await;
+        self.spawn(role, &role.name());
+        // The dead one keeps its partitions until its session is over: nobody calls until then.
+        let autopsy = match last {
+            Some(last) => Some(last.examine(self).await),
+            None => None,
+        };
+        self.recovers(role, before).await;
+        (died.elapsed(), autopsy)
+    }
+
+    /// SIGTERM, and the next start once the old process has ended. Answers how long it took until
+    /// the service did something again.
+    pub async fn restart(&mut self, role: Role) -> Duration {
+        let began = Instant::now();
+        let code = self.service(role).terminate().await;
+        assert_eq!(code, Some(0), "{} drains and ends well", role.name());
+        let before = self.done(role).await;
+        self.spawn(role, &role.name());
+        self.recovers(role, before).await;
+        began.elapsed()
+    }
+
+    /// How many records a service has done with, if it reads the log.
+    pub async fn done(&self, role: Role) -> Option<u64> {
+        Some(Group::of(self, role)?.done().await)
+    }
+
+    /// Waits until a service does something again: for one that reads the log, a commit that is
+    /// further than before; for another one, an answer.
+    pub async fn recovers(&mut self, role: Role, before: Option<u64>) {
+        self.service(role).started().await;
+        let progress = Group::of(self, role).zip(before);
+        if let Some((group, before)) = progress {
+            return group.passes(before).await;
+        }
+        let (http, url) = (self.http.clone(), format!("{}/ready", self.url(role)));
+        eventually(&format!("{} is ready", role.name()), async || http.text(&url).await).await;
+    }
+
+    pub fn freeze(&mut self, name: &str) {
+        self.named(name).signal(Signal::STOP);
+    }
+
+    pub fn thaw(&mut self, name: &str) {
+        self.named(name).signal(Signal::CONT);
+    }
+
+    /// Stops every service as an operator does.
+    pub async fn stop(mut self) {
+        for role in Role::SERVICES {
+            let code = self.service(role).terminate().await;
+            assert_eq!(code, Some(0), "{} drains and ends well", role.name());
+        }
+    }
+}

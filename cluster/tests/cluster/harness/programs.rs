@@ -1,0 +1,27 @@
+//! The executables under test: where cargo has put them.
+
+use std::path::PathBuf;
+
+/// Names another folder of executables.
+const FOLDER: &str = "CHAT4ALL_CLUSTER_PROGRAMS";
+
+/// The executable with this name.
+///
+/// # Panics
+/// If it is not there: nothing here builds it.
+pub fn program(name: &str) -> PathBuf {
+    let folder = std::env::var_os(FOLDER).map_or_else(beside_this_test, PathBuf::from);
+    let path = folder.join(name);
+    assert!(
+        path.is_file(),
+        "{} is missing; `cargo xtask stack test` builds it, or set {FOLDER} to the folder that has it",
+        path.display()
+    );
+    path
+}
+
+/// `target/debug`, of `target/debug/deps/cluster-…`.
+fn beside_this_test() -> PathBuf {
+    let test = std::env::current_exe().expect("this test has a path");
+    test.ancestors().nth(2).expect("it lies in a folder of target").to_owned()
+}
