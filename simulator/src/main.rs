@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chat4all_process::config::{self, part};
-use chat4all_process::{ConfigError, Failure, Shutdown, descriptors, exit, shutdown, telemetry};
+use chat4all_process::{
+    ConfigError, Failure, Shutdown, descriptors, exit, health, shutdown, telemetry,
+};
 use chat4all_simulator::{SimulationSettings, serve_process};
 use clap::Parser;
 use serde::Deserialize;
@@ -33,6 +35,9 @@ struct Cli {
     /// Check the configuration, say what would run, and end; touches nothing
     #[arg(long)]
     check: bool,
+    /// Ask the simulator that runs with this configuration whether it is healthy: 0 yes, 1 no
+    #[arg(long, conflicts_with = "check")]
+    probe: bool,
 }
 
 const HELP: &str = "\
@@ -55,7 +60,7 @@ Examples:
 SIGTERM and Ctrl-C stop it; receipts that are due are in the ledger and are sent after the next start.
 
 Exit codes:
-  0 done   64 bad configuration, arguments or surroundings   70 internal";
+  0 done   1 --probe: not healthy   64 bad configuration, arguments or surroundings   70 internal";
 
 #[derive(Debug, Deserialize)]
 struct Settings {
@@ -100,6 +105,9 @@ fn main() -> ExitCode {
     if cli.check {
         prepared.say("checked", "would run");
         return ExitCode::SUCCESS;
+    }
+    if cli.probe {
+        return health::probe(PROGRAM, prepared.settings.listen);
     }
     telemetry::start_logging();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -1,8 +1,9 @@
 //! `[simulation]`: the simulator, and what its callers must know of it.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
+use chat4all_process::health::reachable;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -56,17 +57,6 @@ impl SimulationSettings {
             accounts: BTreeMap::new(),
         }
     }
-}
-
-/// Who listens on every address of this machine is called on its loopback.
-fn reachable(mut listen: SocketAddr) -> SocketAddr {
-    if listen.ip().is_unspecified() {
-        listen.set_ip(match listen {
-            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        });
-    }
-    listen
 }
 
 #[cfg(test)]

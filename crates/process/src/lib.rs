@@ -9,6 +9,7 @@ pub mod config;
 pub mod data_folder;
 pub mod descriptors;
 pub mod exit;
+pub mod health;
 pub mod http_client;
 pub mod metric;
 pub mod probe;

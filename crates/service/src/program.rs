@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use chat4all_process::config::part;
 use chat4all_process::config::plain::{self, PlainVariable};
-use chat4all_process::{ConfigError, Failure, config, exit, telemetry};
+use chat4all_process::{ConfigError, Failure, config, exit, health, telemetry};
 use clap::{Arg, ArgAction, Command};
 use serde::de::DeserializeOwned;
 
@@ -53,11 +53,16 @@ impl Program {
             .long("check")
             .action(ArgAction::SetTrue)
             .help("Check the configuration, say what would run, and end; touches nothing");
+        let probe = Arg::new("probe")
+            .long("probe")
+            .action(ArgAction::SetTrue)
+            .conflicts_with("check")
+            .help("Ask the process that runs with this configuration whether it is healthy: 0 yes, 1 no");
         Command::new(self.name)
             .version(env!("CARGO_PKG_VERSION"))
             .about(self.about.clone())
             .after_help(self.after_help())
-            .args([config, check])
+            .args([config, check, probe])
     }
 
     fn after_help(&self) -> String {
@@ -83,8 +88,8 @@ impl Program {
              Serves /health, /ready and /metrics from the start on, also while Kafka is away.\n\
              SIGTERM and Ctrl-C drain and stop.\n\n\
              Exit codes:\n  \
-             0 done   64 bad configuration, arguments or surroundings   70 internal, or a fatal \
-             error of the log"
+             0 done   1 --probe: not healthy   64 bad configuration, arguments or surroundings   \
+             70 internal, or a fatal error of the log"
         )
     }
 }
@@ -140,6 +145,9 @@ pub fn main(
     if matches.get_flag("check") {
         say::Said::checked(&prepared).print();
         return ExitCode::SUCCESS;
+    }
+    if matches.get_flag("probe") {
+        return health::probe(program.name, prepared.listen);
     }
     telemetry::start_logging();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -223,7 +231,7 @@ mod tests {
         for word in ["[kafka]", "[connectors.a]", "KAFKA_BOOTSTRAP_SERVERS", "KAFKA_TOPIC"] {
             assert!(help.contains(word), "{word} is missing in {help}");
         }
-        for word in ["--check", "--config", "64 ", "70 ", "CHAT4ALL__SECTION__KEY"] {
+        for word in ["--check", "--probe", "--config", "64 ", "70 ", "CHAT4ALL__SECTION__KEY"] {
             assert!(help.contains(word), "{word} is missing in {help}");
         }
     }
