@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 use std::path::Path;
 
-use super::certificates::{self, KEY_STORE, STORE_PASSWORD};
+use super::certificates::{KEY_STORE, STORE_PASSWORD};
 use super::maven::Artifacts;
 
 /// What is fetched.
@@ -24,8 +24,12 @@ pub fn jmx(address: SocketAddrV4) -> SocketAddrV4 {
 }
 
 /// The files that Cassandra reads, by their names in its folder.
-pub fn files(folder: &Path, address: SocketAddrV4) -> Vec<(&'static str, String)> {
-    vec![("cassandra.yaml", yaml(folder, address)), ("logback.xml", LOGGING.into())]
+pub fn files(
+    folder: &Path,
+    certificates: &Path,
+    address: SocketAddrV4,
+) -> Vec<(&'static str, String)> {
+    vec![("cassandra.yaml", yaml(folder, certificates, address)), ("logback.xml", LOGGING.into())]
 }
 
 /// What follows `java -cp ...` to run the server.
@@ -100,10 +104,10 @@ const LOGGING: &str = r#"<configuration>
 </configuration>
 "#;
 
-fn yaml(folder: &Path, address: SocketAddrV4) -> String {
+fn yaml(folder: &Path, certificates: &Path, address: SocketAddrV4) -> String {
     let (ip, port, storage) = (address.ip(), address.port(), storage(address));
     let data = folder.join("data");
-    let key_store = certificates::folder(folder).join(KEY_STORE);
+    let key_store = certificates.join(KEY_STORE);
     format!(
         "\
 # Written anew at every start by `cargo xtask stack up`.
@@ -157,7 +161,7 @@ mod tests {
     fn the_documented_ports_belong_together() {
         assert_eq!(storage(address()).port(), 17000);
         assert_eq!(jmx(address()).port(), 17199);
-        let text = yaml(Path::new("/s/cassandra"), address());
+        let text = yaml(Path::new("/s/cassandra"), Path::new("/c"), address());
         for line in
             ["storage_port: 17000", "native_transport_port: 19042", "rpc_address: 127.0.0.1"]
         {
@@ -168,7 +172,7 @@ mod tests {
 
     #[test]
     fn an_acknowledged_write_survives_a_killed_process() {
-        let text = yaml(Path::new("/s/cassandra"), address());
+        let text = yaml(Path::new("/s/cassandra"), Path::new("/c"), address());
         assert!(text.contains("\ncommitlog_sync: batch\n") && !text.contains("periodic:"));
     }
 

@@ -4,7 +4,7 @@
 //! for tests on this machine.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use super::tools::{self, Java};
@@ -18,11 +18,6 @@ pub const KEY_STORE: &str = "server.p12";
 pub const AUTHORITY: &str = "ca.pem";
 /// The password of every key store here.
 pub const STORE_PASSWORD: &str = "chat4all-test";
-
-/// The folder of the certificates of a server.
-pub fn folder(server: &Path) -> PathBuf {
-    server.with_file_name("certificates")
-}
 
 /// Makes the certificates if they are not there.
 ///

@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 use std::path::Path;
 
-use super::certificates::{self, KEY_STORE, STORE_PASSWORD};
+use super::certificates::{KEY_STORE, STORE_PASSWORD};
 use super::maven::Artifacts;
 
 /// What is fetched.
@@ -37,8 +37,15 @@ pub fn sasl_ssl(address: SocketAddrV4) -> SocketAddrV4 {
 }
 
 /// The files that Kafka reads, by their names in its folder.
-pub fn files(folder: &Path, address: SocketAddrV4) -> Vec<(&'static str, String)> {
-    vec![("server.properties", properties(folder, address)), ("log4j2.properties", LOGGING.into())]
+pub fn files(
+    folder: &Path,
+    certificates: &Path,
+    address: SocketAddrV4,
+) -> Vec<(&'static str, String)> {
+    vec![
+        ("server.properties", properties(folder, certificates, address)),
+        ("log4j2.properties", LOGGING.into()),
+    ]
 }
 
 /// What follows `java -cp ...` to run the server.
@@ -79,10 +86,10 @@ rootLogger.level = info
 rootLogger.appenderRef.console.ref = console
 ";
 
-fn properties(folder: &Path, address: SocketAddrV4) -> String {
+fn properties(folder: &Path, certificates: &Path, address: SocketAddrV4) -> String {
     let (controller, sasl_ssl) = (controller(address), sasl_ssl(address));
     let data = folder.join("data");
-    let key_store = certificates::folder(folder).join(KEY_STORE);
+    let key_store = certificates.join(KEY_STORE);
     let listener = "listener.name.sasl_ssl";
     format!(
         "\
@@ -144,7 +151,7 @@ mod tests {
 
     #[test]
     fn every_listener_has_a_port_of_its_own_beside_the_clients() {
-        let text = properties(Path::new("/s/kafka"), address());
+        let text = properties(Path::new("/s/kafka"), Path::new("/c"), address());
         let listeners = "\nlisteners=PLAINTEXT://127.0.0.1:19092,CONTROLLER://127.0.0.1:19093,\
                          SASL_SSL://127.0.0.1:19094\n";
         assert!(text.contains(listeners), "{text}");
@@ -153,7 +160,7 @@ mod tests {
 
     #[test]
     fn offsets_outlive_records_and_no_topic_comes_from_a_typing_error() {
-        let text = properties(Path::new("/s/kafka"), address());
+        let text = properties(Path::new("/s/kafka"), Path::new("/c"), address());
         for line in [
             "auto.create.topics.enable=false",
             "group.initial.rebalance.delay.ms=0",
@@ -167,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_setting_is_one_line_also_when_it_is_long() {
-        let text = properties(Path::new("/s/kafka"), address());
+        let text = properties(Path::new("/s/kafka"), Path::new("/c"), address());
         let user = "listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.\
                     plain.PlainLoginModule required user_chat4all=\"chat4all-test\";";
         assert!(text.lines().any(|line| line == user), "{text}");

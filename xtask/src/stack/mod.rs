@@ -18,6 +18,7 @@ mod test_run;
 mod tools;
 
 use std::fs::{self, File, TryLockError};
+use std::path::Path;
 
 use crate::cli::{Selected, StackCommand};
 use crate::console::Console;
@@ -37,15 +38,15 @@ pub fn run(command: &StackCommand, console: &mut Console<'_>) -> Outcome {
     let settings = Settings::load()?;
     match command {
         StackCommand::Up { servers } => {
-            let _lock = lock(&settings, console)?;
+            let _lock = lock_stack(&settings, console)?;
             start::up(&servers.list(), &settings, console).map(drop)
         }
         StackCommand::Start { server } => {
-            let _lock = lock(&settings, console)?;
+            let _lock = lock_stack(&settings, console)?;
             start::up(&[*server], &settings, console).map(drop)
         }
         StackCommand::Down { servers, wipe } => {
-            let _lock = lock(&settings, console)?;
+            let _lock = lock_stack(&settings, console)?;
             stop::down(&servers.list(), *wipe, &settings, console)
         }
         StackCommand::Status { json } => status::status(*json, &settings, console),
@@ -65,11 +66,17 @@ impl Selected {
     }
 }
 
-/// Two commands at once would both start a server. The lock goes with the process that has it.
-fn lock(settings: &Settings, console: &mut Console<'_>) -> Outcome<File> {
-    let file = settings.folder.join("lock");
+/// Two commands at once would both start a server.
+fn lock_stack(settings: &Settings, console: &mut Console<'_>) -> Outcome<File> {
+    // In a folder inside: the folder itself may be the one that every stack shares.
+    lock(&settings.folder.join("running"), console)
+}
+
+/// Waits for the lock of a folder, which goes with the process that has it.
+fn lock(folder: &Path, console: &mut Console<'_>) -> Outcome<File> {
+    let file = folder.join("lock");
     let cannot = |error| Failure::file(format!("cannot lock {}", file.display()), &error);
-    fs::create_dir_all(&settings.folder).map_err(cannot)?;
+    fs::create_dir_all(folder).map_err(cannot)?;
     let lock = File::create(&file).map_err(cannot)?;
     let watch = Stopwatch::start();
     let mut is_told = false;
@@ -80,7 +87,7 @@ fn lock(settings: &Settings, console: &mut Console<'_>) -> Outcome<File> {
             Err(TryLockError::Error(error)) => return Err(cannot(error)),
         }
         if !is_told {
-            console.line("stack", "waits for another command on this stack to end")?;
+            console.line("stack", "waits for another command that does the same")?;
             is_told = true;
         }
         console.running("stack", "waiting", watch.elapsed())?;

@@ -23,10 +23,10 @@ const LARGEST_DISTANCE: u16 = 2_042;
 /// The settings of one stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Everything of this stack but the jars.
+    /// What belongs to this stack alone.
     pub folder: PathBuf,
-    /// The jars, which every stack of this repository shares.
-    pub jars: PathBuf,
+    /// What every stack of this repository shares: jars and certificates.
+    pub shared: PathBuf,
     /// Where clients reach Kafka without TLS.
     pub kafka: SocketAddrV4,
     /// Where clients reach Cassandra.
@@ -42,6 +42,16 @@ impl Settings {
         Self::new(&crate::project::root(), |name| std::env::var(name).ok())
     }
 
+    /// The jars of every server.
+    pub fn jars(&self) -> PathBuf {
+        self.shared.join("jars")
+    }
+
+    /// The certificates, for every server and client.
+    pub fn certificates(&self) -> PathBuf {
+        self.shared.join("certificates")
+    }
+
     /// A configuration that names the usual addresses, with those of this stack.
     pub fn adapt(&self, text: &str) -> String {
         text.replace(&DEFAULT_KAFKA.to_string(), &self.kafka.to_string())
@@ -55,8 +65,8 @@ impl Settings {
             None => Ok(default),
         };
         let settings = Self {
-            jars: own.join("jars"),
-            folder: variable(FOLDER).map_or(own, |folder| root.join(folder)),
+            folder: variable(FOLDER).map_or_else(|| own.clone(), |folder| root.join(folder)),
+            shared: own,
             kafka: address(KAFKA, DEFAULT_KAFKA)?,
             cassandra: address(CASSANDRA, DEFAULT_CASSANDRA)?,
         };
@@ -106,7 +116,7 @@ mod tests {
         assert_eq!(settings.kafka.port(), 29092);
         assert_eq!(settings.cassandra.to_string(), "127.0.0.2:29042");
         assert_eq!(settings.folder, Path::new("/tmp/x"));
-        assert_eq!(settings.jars, with(&[]).unwrap().jars);
+        assert_eq!(settings.jars(), with(&[]).unwrap().jars());
     }
 
     #[test]

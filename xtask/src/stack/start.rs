@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use super::server::{Place, Server, shown};
 use super::settings::Settings;
 use super::tools::{self, Java};
-use super::{cassandra, certificates, kafka};
+use super::{cassandra, certificates, kafka, lock};
 use crate::console::Console;
 use crate::failure::{Failure, Outcome};
 use crate::process_record::{ProcessRecord, State};
@@ -53,14 +53,22 @@ fn prepare(server: Server, settings: &Settings, console: &mut Console<'_>) -> Ou
     let place = server.place(settings);
     check_ports(server, settings)?;
     let java = tools::java()?;
-    let jars = server.artifacts().fetch(&settings.jars, console)?.join("*");
+    let certificates = settings.certificates();
+    let jars = {
+        let _lock = lock(&settings.shared, console)?;
+        certificates::make(&certificates, &java, console)?;
+        server.artifacts().fetch(&settings.jars(), console)?.join("*")
+    };
     fs::create_dir_all(&place.folder).map_err(|error| cannot_write(&place.folder, &error))?;
-    certificates::make(&certificates::folder(&place.folder), &java, console)?;
     let address = server.address(settings);
     let (files, arguments) = match server {
-        Server::Kafka => (kafka::files(&place.folder, address), kafka::run(&place.folder)),
+        Server::Kafka => {
+            let files = kafka::files(&place.folder, &certificates, address);
+            (files, kafka::run(&place.folder))
+        }
         Server::Cassandra => {
-            (cassandra::files(&place.folder, address), cassandra::run(&place.folder, address))
+            let files = cassandra::files(&place.folder, &certificates, address);
+            (files, cassandra::run(&place.folder, address))
         }
     };
     for (name, text) in files {
@@ -101,11 +109,12 @@ fn check_ports(server: Server, settings: &Settings) -> Outcome {
         if let Err(error) = TcpListener::bind(address) {
             let name = server.name();
             let variable = name.to_uppercase();
+            let port = server.address(settings).port();
+            let other = if port < 50_000 { port + 10_000 } else { port - 10_000 };
             return Err(Failure::unavailable(format!(
                 "{name} cannot listen on {address} ({what}): {error}\n  \
                  fix: end the process that has the port (`ss -ltnp` names it), or choose others: \
-                 CHAT4ALL_STACK_{variable}=127.0.0.1:{} and a CHAT4ALL_STACK_FOLDER",
-                server.address(settings).port() + 10_000
+                 CHAT4ALL_STACK_{variable}=127.0.0.1:{other} and a CHAT4ALL_STACK_FOLDER"
             )));
         }
     }
@@ -205,7 +214,7 @@ impl Waiting {
             Err(_) if let Some(how) = self.ended() => {
                 Err(self.failed(settings, &format!("ended while starting ({how})")))
             }
-            Err(silence) if elapsed > self.server.patience() => {
+            Err(silence) if elapsed > Server::patience() => {
                 self.give_up();
                 let what = format!("gave no answer for {}: {silence}", spoken(elapsed));
                 Err(self.failed(settings, &what))

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::server::Server;
 use super::settings::{CASSANDRA, FOLDER, KAFKA, Settings};
 use super::stop::TestSignal;
-use super::{certificates, kafka, lock, start, stop};
+use super::{certificates, kafka, lock_stack, start, stop};
 use crate::cargo::{self, FeatureTests, Workspace};
 use crate::cli::TestArgs;
 use crate::console::Console;
@@ -91,7 +91,7 @@ fn run_all(
     console: &mut Console<'_>,
 ) -> Outcome<Vec<Ran>> {
     {
-        let _lock = lock(settings, console)?;
+        let _lock = lock_stack(settings, console)?;
         start::up(&Server::ALL, settings, console)?;
     }
     services::build(&services::all()?, false, console)?;
@@ -131,7 +131,7 @@ fn arguments(tests: &FeatureTests, more: &[String]) -> Vec<String> {
 fn environment(settings: &Settings, binaries: &Path) -> Outcome<Vec<(&'static str, String)>> {
     let this = std::env::current_exe()
         .map_err(|error| Failure::unavailable(format!("this program has no path: {error}")))?;
-    let certificates = certificates::folder(&Server::Kafka.place(settings).folder);
+    let certificates = settings.certificates();
     let text = |path: &Path| path.display().to_string();
     Ok(vec![
         (KAFKA, settings.kafka.to_string()),
@@ -158,7 +158,7 @@ fn running(settings: &Settings) -> Outcome<Vec<Server>> {
 
 /// What ran, runs; what did not run, does not. A test may have killed or frozen a server.
 fn leave_as_found(found: &[Server], settings: &Settings, console: &mut Console<'_>) -> Outcome {
-    let _lock = lock(settings, console)?;
+    let _lock = lock_stack(settings, console)?;
     for &server in found {
         let process = server.place(settings).process()?;
         if process.is_some_and(|process| process.state() == State::Stopped) {
