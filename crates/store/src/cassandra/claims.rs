@@ -7,6 +7,9 @@
 //! call's is. So among calls that are answered at most one hears `None`, also if its first answer
 //! was lost.
 //!
+//! Calls of one process for one key wait for each other: proposals that compete for a key make each
+//! other fail, and fifty of them cost seconds where one after the other costs a fraction.
+//!
 //! A call that ends [`StoreError::Unavailable`] may have taken the key. Whoever asks again under
 //! the key then hears what that call fixed, also the same caller: it has to treat the claim as made
 //! by a request that got no further, as after its own crash.
@@ -18,17 +21,37 @@ use chat4all_process::backoff::{Backoff, BackoffPolicy};
 use scylla::errors::ExecutionError;
 use scylla::response::query_result::QueryResult;
 use scylla::value::{CqlValue, Row};
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::CassandraStore;
 use super::error::{away, is_in_doubt};
 use super::meetings::time_to_live;
 use super::parts::{self, ms};
 use super::requests::unreadable;
+use super::schema::{FNV_BASIS, fnv_1a};
 use crate::{Claim, ClaimKey, StoreError};
 
 /// Between two tries of a call in doubt; the call's time limit ends them.
 const AGAIN: BackoffPolicy =
     BackoffPolicy::new(Duration::from_millis(20), Duration::from_millis(500));
+
+/// Keys share these; more of them than requests under way, so that few wait without need.
+const QUEUES: usize = 1_024;
+
+/// Where the calls for one key wait for each other.
+pub(super) struct Queues(Vec<Mutex<()>>);
+
+impl Queues {
+    pub(super) fn new() -> Self {
+        Self((0..QUEUES).map(|_| Mutex::default()).collect())
+    }
+
+    async fn turn(&self, parts: [&str; 3]) -> Option<MutexGuard<'_, ()>> {
+        let bytes = parts.iter().flat_map(|part| part.bytes().chain([0]));
+        let queue = self.0.get(fnv_1a(FNV_BASIS, bytes) as usize % QUEUES)?;
+        Some(queue.lock().await)
+    }
+}
 
 /// Who has a key.
 struct Holder {
@@ -39,13 +62,13 @@ struct Holder {
 
 /// Why a try has no result.
 enum Failure {
-    Driver(ExecutionError),
+    Driver(Box<ExecutionError>),
     Unreadable,
 }
 
 impl From<ExecutionError> for Failure {
     fn from(error: ExecutionError) -> Self {
-        Failure::Driver(error)
+        Failure::Driver(Box::new(error))
     }
 }
 
@@ -73,6 +96,7 @@ impl CassandraStore {
             ClaimKey::Message(id) => ("message", id.as_str()),
             ClaimKey::Idempotency(key) => ("idempotency", key.as_str()),
         };
+        let _turn = self.claim_queues.turn([tenant, kind, key]).await;
         let attempt = self.random.next_u64() as i64;
         let wish = Wish { tenant, kind, key, claim, now, keep, attempt };
         let mut waits = Backoff::new(AGAIN, self.random.clone());

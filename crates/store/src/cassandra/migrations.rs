@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chat4all_process::{ConfigError, Random};
 use scylla::client::session::Session;
-use scylla::errors::ExecutionError;
+use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 use scylla::response::query_result::QueryRowsResult;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::unprepared::Statement;
@@ -69,7 +69,7 @@ pub(super) async fn migrate(
 ) -> Result<(), ConnectError> {
     let migration = Migration { session, settings, section, holder: random.next_u64() as i64 };
     migration.keyspace().await?;
-    migration.change(&steps_table(&settings.keyspace)).await?;
+    migration.steps_table().await?;
     let done = tokio::time::timeout(PATIENCE, migration.until_done());
     done.await.unwrap_or_else(|_| {
         let text = "another process is changing the schema".to_owned();
@@ -189,6 +189,21 @@ impl Migration<'_> {
             );
         }
         Ok(())
+    }
+
+    /// Asked first: whoever only uses the tables needs no right to create any. That a table is
+    /// listed would not do: it is, a moment before it can be asked.
+    async fn steps_table(&self) -> Result<(), ConnectError> {
+        let keyspace = &self.settings.keyspace;
+        let select = format!("SELECT number FROM {keyspace}.schema_steps WHERE part = 'step'");
+        match self.session.query_unpaged(self.statement(&select), ()).await {
+            Ok(_) => Ok(()),
+            Err(ExecutionError::LastAttemptError(RequestAttemptError::DbError(
+                DbError::Invalid,
+                _,
+            ))) => self.change(&steps_table(keyspace)).await,
+            Err(error) => Err(self.refused(&error)),
+        }
     }
 
     /// Changes the schema and waits until all nodes agree on it.

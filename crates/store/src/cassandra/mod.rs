@@ -35,6 +35,7 @@ use tracing::info;
 pub use self::error::ConnectError;
 pub use self::settings::{CassandraSettings, CassandraTls, ClaimScope};
 
+use self::claims::Queues;
 use self::error::{no_session, no_statement};
 use self::month::KnownMonths;
 use self::order::Ticks;
@@ -62,6 +63,7 @@ pub struct CassandraStore {
     ticks: Ticks,
     random: Random,
     known_months: KnownMonths,
+    claim_queues: Queues,
 }
 
 impl CassandraStore {
@@ -79,10 +81,11 @@ impl CassandraStore {
         let session = session(settings).await?;
         check_data_center(&session, settings)?;
         migrations::migrate(&session, settings, &random, SECTION).await?;
-        // Another process may have made the tables: the driver asks the right nodes only for those
-        // that it knows.
-        let refreshed = session.refresh_metadata().await;
-        refreshed.map_err(|error| ConnectError::Away(error.to_string()))?;
+        // Another process may have made the tables just now: every node must know them, and the
+        // driver too, which asks the right nodes only for tables that it knows.
+        let away = |error: &dyn std::fmt::Display| ConnectError::Away(error.to_string());
+        session.await_schema_agreement().await.map_err(|error| away(&error))?;
+        session.refresh_metadata().await.map_err(|error| away(&error))?;
         let statements = Statements::prepare(&session, &settings.keyspace, settings.claims)
             .await
             .map_err(|error| no_statement(&error, SECTION))?;
@@ -95,6 +98,7 @@ impl CassandraStore {
             ticks: Ticks::new(clock),
             random,
             known_months: KnownMonths::default(),
+            claim_queues: Queues::new(),
         }))
     }
 

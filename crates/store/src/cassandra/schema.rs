@@ -106,14 +106,19 @@ pub(super) fn steps_table(keyspace: &str) -> String {
     )
 }
 
-/// A UUID of version 8 (RFC 9562) from a name: FNV-1a, twice, with different beginnings.
+/// Where FNV-1a begins.
+pub(super) const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// FNV-1a in 64 bits: the same on every machine, and good enough where nobody attacks.
+pub(super) fn fnv_1a(basis: u64, bytes: impl IntoIterator<Item = u8>) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.into_iter().fold(basis, step)
+}
+
+/// A UUID of version 8 (RFC 9562) from a name: two hashes with different beginnings.
 fn table_id(name: &str) -> String {
-    let hash = |basis: u64| {
-        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        name.bytes().fold(basis, step)
-    };
-    let high = (hash(0xcbf2_9ce4_8422_2325) & !0xf000) | 0x8000;
-    let low = (hash(0x9ae1_6a3b_2f90_404f) >> 2) | (1 << 63);
+    let high = (fnv_1a(FNV_BASIS, name.bytes()) & !0xf000) | 0x8000;
+    let low = (fnv_1a(!FNV_BASIS, name.bytes()) >> 2) | (1 << 63);
     format!(
         "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
         high >> 32,

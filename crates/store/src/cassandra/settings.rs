@@ -116,10 +116,11 @@ impl CassandraSettings {
                 "write for example chat4all",
             ));
         }
-        let names = self.data_centers.keys().chain(&self.local_datacenter);
-        if let Some(name) = names.into_iter().find(|name| !is_data_center(name)) {
+        let replicated = self.data_centers.keys().map(|name| ("data_centers", name));
+        let local = self.local_datacenter.iter().map(|name| ("local_datacenter", name));
+        if let Some((of, name)) = replicated.chain(local).find(|(_, name)| !is_data_center(name)) {
             return Err(ConfigError::of(
-                &key("data_centers"),
+                &key(of),
                 name,
                 "a data centre's name must be 1 to 64 letters, digits, _, -, . and :".to_owned(),
                 "write the name that `nodetool status` shows",
@@ -278,9 +279,8 @@ mod tests {
                     data_centers = { 'eu-west' = 3, DC2 = 2 }";
         let expected = "{'DC2': '2', 'class': 'NetworkTopologyStrategy', 'eu-west': '3'}";
         assert_eq!(read(text, &[]).unwrap().replication(), expected);
-        for text in ["data_centers = { \"a'b\" = 3 }", "local_datacenter = ''"] {
-            assert_eq!(refused(text).key, "cassandra.data_centers");
-        }
+        assert_eq!(refused("data_centers = { \"a'b\" = 3 }").key, "cassandra.data_centers");
+        assert_eq!(refused("local_datacenter = ''").key, "cassandra.local_datacenter");
         let error = refused("data_centers = { dc1 = 0 }");
         assert_eq!(error.key, "cassandra.data_centers.dc1");
     }

@@ -3,7 +3,12 @@
 // The lints know only functions that are tests themselves, not their helpers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod merging;
+mod outage;
+mod proxy;
+mod schema;
 mod server;
+mod tls;
 
 use std::sync::Arc;
 
