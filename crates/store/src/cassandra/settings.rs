@@ -223,7 +223,7 @@ fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{BTreeSet, HashMap};
 
     use chat4all_process::config::load;
 
@@ -309,6 +309,62 @@ mod tests {
         ] {
             assert_eq!(refused(text).key, key);
         }
+    }
+
+    fn documentation() -> String {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+        std::fs::read_to_string(page).unwrap()
+    }
+
+    #[test]
+    fn the_example_in_the_documentation_is_accepted() {
+        let page = documentation();
+        let start = page.find("[cassandra]\n").unwrap();
+        let example = page[start..].split("```").next().unwrap();
+        let password = [("CHAT4ALL__CASSANDRA__PASSWORD", "hunter2")];
+        let settings = read(example, &password).unwrap();
+        assert!(settings.tls.enabled && settings.data_centers.len() == 2);
+    }
+
+    /// Every key has a row with its default; every row is a key.
+    #[test]
+    fn the_documentation_has_every_key_and_its_default() {
+        let page = documentation();
+        let rows = page.lines().filter(|line| line.starts_with("| `cassandra."));
+        let cell = |line: &str, at: usize| {
+            line.split('|').nth(at).unwrap_or_default().trim().trim_matches('`').to_owned()
+        };
+        let documented: BTreeMap<String, String> =
+            rows.map(|line| (cell(line, 1), cell(line, 2))).collect();
+        let d = CassandraSettings::default();
+        let number = |number: u64| number.to_string();
+        let none = || "—".to_owned();
+        let expected = [
+            ("contact_points", d.contact_points.join(",")),
+            ("keyspace", d.keyspace),
+            ("local_datacenter", none()),
+            ("replication_factor", number(d.replication_factor.get())),
+            ("data_centers.<name>", none()),
+            ("username", none()),
+            ("password", none()),
+            ("tls.enabled", d.tls.enabled.to_string()),
+            ("tls.ca_file", none()),
+            ("tls.certificate_file", none()),
+            ("tls.key_file", none()),
+            ("tls.server_name", none()),
+            ("connect_timeout_ms", number(d.connect_timeout_ms.get())),
+            ("request_timeout_ms", number(d.request_timeout_ms.get())),
+            ("max_in_flight", number(d.max_in_flight.get())),
+            ("claims", "local_datacenter".to_owned()),
+        ];
+        let expected: BTreeMap<String, String> =
+            expected.into_iter().map(|(key, value)| (format!("cassandra.{key}"), value)).collect();
+        assert_eq!(documented, expected);
+        // The list above is complete: a key that is left out would be known to the program.
+        let known = refused("no_such_key = 1").fix;
+        let top: BTreeSet<&str> = expected.keys().filter_map(|key| key.split('.').nth(1)).collect();
+        let known: BTreeSet<&str> = known.split('`').skip(1).step_by(2).collect();
+        assert_eq!(top, known);
     }
 
     #[test]
