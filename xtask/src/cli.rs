@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -39,6 +40,9 @@ pub enum Command {
     Up(UpArgs),
     /// Stop the services; the servers of the stack go on
     Down,
+    /// Start a Prometheus on the services that run, and check panels and an alert
+    #[command(after_help = MONITOR_HELP)]
+    MonitorCheck(MonitorArgs),
 }
 
 const STACK_HELP: &str = "\
@@ -68,6 +72,32 @@ Examples:
   cargo xtask up --detach                   in the background, once all are ready
   cargo xtask up --no-build --release       what was built before, with --release
   cargo xtask down                          stop what runs in the background";
+
+const MONITOR_HELP: &str = "\
+Needs prometheus (Debian: apt-get install prometheus), and services whose platforms are simulated.
+It sends messages, asks for every panel of grafana/dashboards, takes a platform away in the
+simulator, waits until its alert fires and resolves, and until every message has its outcome. All
+faults of the simulator are cleared.
+
+Examples:
+  cargo xtask stack up && cargo xtask up --detach
+  cargo xtask monitor-check";
+
+#[derive(Args, Debug)]
+pub struct MonitorArgs {
+    /// Whom Prometheus asks
+    #[arg(long, value_name = "FILE", default_value = "prometheus/local.yml")]
+    pub prometheus_config: PathBuf,
+    /// Where the API listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub api: SocketAddr,
+    /// Where the simulator listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
+    pub simulator: SocketAddr,
+    /// The platform that is taken away [default: the first]
+    #[arg(long, value_name = "NAME")]
+    pub platform: Option<String>,
+}
 
 #[derive(Args, Debug)]
 pub struct UpArgs {

@@ -5,6 +5,7 @@ mod cli;
 mod console;
 mod failure;
 mod interrupt;
+mod monitoring;
 mod process_record;
 mod project;
 mod services;
@@ -46,6 +47,7 @@ fn run(arguments: &[String], console: &mut Console<'_>) -> io::Result<u8> {
         Command::Stack(command) => stack::run(&command, console),
         Command::Up(args) => services::up(&args, console),
         Command::Down => services::down(console),
+        Command::MonitorCheck(args) => monitoring::check(&args, console),
     };
     match outcome {
         Ok(()) => Ok(0),
