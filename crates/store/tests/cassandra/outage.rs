@@ -62,6 +62,7 @@ async fn behind_a_wire(
     let proxy = Proxy::start(address()).await;
     let mut settings = settings(KEYSPACE);
     settings.contact_points = vec![proxy.address()];
+    settings.request_timeout_ms = Bounded::new(3_000);
     change(&mut settings);
     let store = open(&settings).await;
     (proxy, store)

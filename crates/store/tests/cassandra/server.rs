@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat4all_contracts::{ConversationId, EpochMs, Message, MessageId, StatusState};
+use chat4all_process::config::Bounded;
 use chat4all_process::{Clock, Random};
 use chat4all_store::cassandra::{CassandraSettings, CassandraStore};
 use chat4all_store::port::Answer;
@@ -29,8 +30,13 @@ pub fn unique() -> String {
 }
 
 pub fn settings(keyspace: &str) -> CassandraSettings {
-    let keyspace = keyspace.to_owned();
-    CassandraSettings { contact_points: vec![address()], keyspace, ..Default::default() }
+    CassandraSettings {
+        contact_points: vec![address()],
+        keyspace: keyspace.to_owned(),
+        // A busy machine is no error; tests of the limit have their own.
+        request_timeout_ms: Bounded::new(30_000),
+        ..Default::default()
+    }
 }
 
 /// What an operator sees.
