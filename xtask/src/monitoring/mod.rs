@@ -108,20 +108,18 @@ impl Check<'_> {
         answer.flatten().map(|answer| (answer, took)).ok_or_else(failed)
     }
 
+    /// How many services answer: all that are asked.
     fn wait_for_services(&self) -> Outcome<usize> {
         let (services, _) = self.wait(SERVICES, || {
-            let up = self.prometheus.query("up{job!=\"prometheus\"}")?;
-            let is_down = |sample: &&serde_json::Value| sample["value"][1] != "1";
-            let down: Vec<String> = up
+            let targets = self.prometheus.targets()?;
+            let silent: Vec<String> = targets
                 .iter()
-                .filter(is_down)
-                .map(|sample| {
-                    format!("{} at {}", sample["metric"]["job"], sample["metric"]["instance"])
-                })
+                .filter(|target| !target.answers)
+                .map(|target| format!("{} at {}", target.job, target.instance))
                 .collect();
-            match down.is_empty() && !up.is_empty() {
-                true => Ok(up.len()),
-                false => Err(format!("no answer from {}: do they run?", down.join(", "))),
+            match silent.is_empty() && !targets.is_empty() {
+                true => Ok(targets.len()),
+                false => Err(format!("no answer yet from {}: do they run?", silent.join(", "))),
             }
         })?;
         Ok(services)

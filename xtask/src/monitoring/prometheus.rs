@@ -35,6 +35,17 @@ pub struct Alert {
     pub fires: bool,
 }
 
+/// Somebody whom Prometheus asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its job.
+    pub job: String,
+    /// Where it is.
+    pub instance: String,
+    /// Whether it has answered.
+    pub answers: bool,
+}
+
 impl Prometheus {
     /// Starts it on a copy of `config` that asks every second instead of every five, so that a
     /// check takes a minute less. What alerts wait for (`for:`) stays as it is.
@@ -101,6 +112,24 @@ impl Prometheus {
             return Err(answer["error"].as_str().unwrap_or("no answer of Prometheus").to_owned());
         }
         Ok(answer["data"]["result"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Whom it asks, but itself.
+    ///
+    /// # Errors
+    /// As [`Prometheus::query`].
+    pub fn targets(&self) -> Result<Vec<Target>, String> {
+        let answer = http::ask("GET", self.address, "/api/v1/targets?state=active");
+        let answer = answer.map_err(|error| error.to_string())?.json();
+        let targets = answer["data"]["activeTargets"].as_array();
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let target = |target: &Value| Target {
+            job: word(&target["labels"]["job"]),
+            instance: word(&target["labels"]["instance"]),
+            answers: target["health"] == "up",
+        };
+        let targets = targets.ok_or("no answer of Prometheus")?.iter().map(target);
+        Ok(targets.filter(|target| target.job != "prometheus").collect())
     }
 
     /// The alerts that are not quiet.
