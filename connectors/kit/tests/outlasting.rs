@@ -1,0 +1,247 @@
+//! A partition that goes away while calls run: what outlasts the deadline is repeated by the next
+//! owner, nothing else is, and it is counted.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use chat4all_connector_kit::platform::{Outcome, Platform, Refusal, Webhook, WebhookRefusal};
+use chat4all_connector_kit::{Connector, ConnectorDeps, ConnectorError, KitSettings, Source};
+use chat4all_contracts::{
+    AccountName, AccountSpec, EpochMs, ExternalId, Message, PlatformName, PlatformSpec, Platforms,
+    StatusUpdate, topic,
+};
+use chat4all_eventlog::inline::{InlineLog, InlineOptions};
+use chat4all_eventlog::{
+    Admission, EventLog, Patience, ProducerOptions, TopicPartition, Topology, append, topology,
+};
+use chat4all_process::http_client::{CallError, HttpPort};
+use chat4all_process::{Clock, Random, Shutdown};
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use regex::Regex;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+const ACCOUNTS: u32 = 2;
+const CONVERSATIONS: usize = 60;
+const MESSAGES: usize = 5;
+const TOTAL: usize = ACCOUNTS as usize * CONVERSATIONS * MESSAGES;
+
+const TOPOLOGY: Topology = Topology {
+    messages: 1,
+    status_updates: 1,
+    receipts: 1,
+    inbound: 1,
+    retention: Duration::from_secs(300_000),
+};
+
+fn name() -> PlatformName {
+    PlatformName::new("slow").unwrap()
+}
+
+/// A platform that takes its time, and the other side of its calls.
+struct Slow {
+    name: PlatformName,
+    random: Random,
+    longest: Duration,
+    called: Mutex<Vec<String>>,
+}
+
+impl Platform for Slow {
+    fn name(&self) -> &PlatformName {
+        &self.name
+    }
+
+    fn encode(&self, _: &AccountName, message: &Message) -> Result<Request<Bytes>, Refusal> {
+        let id = message.message_id.as_str().to_owned();
+        Ok(Request::post("http://slow/").body(Bytes::from(id)).unwrap())
+    }
+
+    fn classify(&self, answer: &Response<Bytes>) -> Outcome {
+        let id = String::from_utf8(answer.body().to_vec()).unwrap();
+        Outcome::Accepted { external_id: ExternalId::new(&id).unwrap() }
+    }
+
+    fn confirm_webhook(&self, _: &[(String, String)]) -> Option<String> {
+        None
+    }
+
+    fn read_webhook(&self, _: &HeaderMap, _: &[u8]) -> Result<Webhook, WebhookRefusal> {
+        Err(WebhookRefusal::Body)
+    }
+}
+
+impl HttpPort for Slow {
+    fn call(
+        &self,
+        request: Request<Bytes>,
+        _: Duration,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, CallError>> {
+        let body = request.into_body();
+        self.called.lock().unwrap().push(String::from_utf8(body.to_vec()).unwrap());
+        let after = self.random.duration_between(Duration::from_millis(100), self.longest);
+        Box::pin(async move {
+            sleep(after).await; // sleep: the platform works
+            Ok(Response::new(body))
+        })
+    }
+}
+
+struct World {
+    log: Arc<InlineLog>,
+    slow: Arc<Slow>,
+    clock: Clock,
+    random: Random,
+    platforms: Platforms,
+}
+
+impl World {
+    async fn new(seed: u64, longest: Duration) -> Self {
+        let clock = Clock::simulated(EpochMs::saturating(1_800_000_000_000));
+        let random = Random::seeded(seed);
+        let log = InlineLog::new(InlineOptions::default(), clock.clone(), random.fork());
+        let account = |number: u32| {
+            let name = AccountName::new(&format!("a{number}")).unwrap();
+            (name, AccountSpec { partition: number })
+        };
+        let spec = PlatformSpec {
+            recipient: Regex::new("^.+$").unwrap(),
+            recipient_rule: "anything".to_owned(),
+            has_receipts: true,
+            accounts: (0..ACCOUNTS).map(account).collect(),
+            default_account: account(0).0,
+        };
+        let platforms = Platforms([(name(), spec)].into());
+        TOPOLOGY.ensure(&*log, &platforms).await.unwrap();
+        let called = Mutex::default();
+        let slow = Arc::new(Slow { name: name(), random: random.fork(), longest, called });
+        Self { log, slow, clock, random, platforms }
+    }
+
+    fn start(&self, shutdown: &Shutdown) -> JoinHandle<Result<(), ConnectorError>> {
+        let deps = ConnectorDeps {
+            log: self.log.clone(),
+            topology: TOPOLOGY,
+            http: self.slow.clone(),
+            clock: self.clock.clone(),
+            random: self.random.fork(),
+            platform: self.slow.clone(),
+            spec: Arc::new(self.platforms.0[&name()].clone()),
+            per_second: BTreeMap::new(),
+            source: Source::of(&name()),
+        };
+        tokio::spawn(Connector::new(deps, KitSettings::default()).run(shutdown.clone()))
+    }
+
+    async fn route(&self) {
+        let producer = self.log.producer(ProducerOptions {
+            patience: Patience::Forever,
+            admission: Admission::Progress,
+        });
+        for index in 0..MESSAGES {
+            for conversation in 0..CONVERSATIONS {
+                for account in 0..ACCOUNTS {
+                    let id = format!("{account}-{conversation}-{index}");
+                    let text = format!(
+                        r#"{{"message_id":"{id}","conversation_id":"{account}-{conversation}",
+                            "account":"a{account}","sender_id":"s","receiver_id":"slow:r","content":"t"}}"#
+                    );
+                    let message = Message::parse(text.as_bytes(), self.clock.now()).unwrap();
+                    let at = TopicPartition::new("slow-outbound", account);
+                    let record = topology::outbound(at, &message, Vec::new(), self.clock.now());
+                    append(&*producer, record).await.unwrap();
+                }
+            }
+        }
+    }
+
+    async fn settled(&self) -> usize {
+        let at = TopicPartition::new(topic::STATUS_UPDATES, 0);
+        let records = self.log.read(&at, 0, 100_000).await.unwrap();
+        let id = |value: &[u8]| StatusUpdate::parse(value).unwrap().message_id;
+        records.iter().map(|record| id(&record.value)).collect::<BTreeSet<_>>().len()
+    }
+
+    /// A second connector joins while calls run, and leaves again by plan.
+    async fn hand_over(&self) {
+        let (first_stops, second_stops) = (Shutdown::new(), Shutdown::new());
+        let first = self.start(&first_stops);
+        self.route().await;
+        sleep(Duration::from_millis(1_500)).await; // sleep: simulated time
+        let second = self.start(&second_stops);
+        sleep(Duration::from_secs(4)).await; // sleep: simulated time
+        second_stops.trigger();
+        second.await.unwrap().unwrap();
+        for _ in 0..1_000 {
+            if self.settled().await == TOTAL {
+                break;
+            }
+            sleep(Duration::from_millis(100)).await; // sleep: simulated time
+        }
+        first_stops.trigger();
+        first.await.unwrap().unwrap();
+        assert_eq!(self.settled().await, TOTAL);
+    }
+
+    /// How many calls told the platform of a message that it had heard of already.
+    fn repeated(&self) -> u64 {
+        let called = self.slow.called.lock().unwrap();
+        let messages: BTreeSet<&String> = called.iter().collect();
+        assert_eq!(messages.len(), TOTAL);
+        (called.len() - messages.len()) as u64
+    }
+}
+
+/// Runs `work` in simulated time; answers with the counter of calls that outlasted a drain.
+fn counted(work: impl Future<Output = ()>) -> u64 {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    metrics::with_local_recorder(&recorder, || {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.unwrap().block_on(work);
+    });
+    let counters = snapshotter.snapshot().into_vec().into_iter();
+    let ours = counters.filter_map(|(key, _, _, value)| match value {
+        DebugValue::Counter(count) => {
+            let is_it = key.key().name() == "chat4all_calls_outlasted_drain_total";
+            is_it.then_some(count)
+        }
+        _ => None,
+    });
+    ours.sum()
+}
+
+/// What a hand-over repeats, and what was counted.
+fn hand_over(seed: u64, longest: Duration) -> (u64, u64) {
+    let mut repeated = 0;
+    let counted = counted(async {
+        let world = World::new(seed, longest).await;
+        world.hand_over().await;
+        repeated = world.repeated();
+    });
+    (repeated, counted)
+}
+
+#[test]
+fn calls_that_outlast_a_hand_over_are_repeated_and_counted_and_no_others() {
+    for seed in 0..5 {
+        let (repeated, counted) = hand_over(seed, Duration::from_secs(3));
+        assert!(repeated > 0, "seed {seed}: no call was long enough");
+        assert_eq!(repeated, counted, "seed {seed}");
+    }
+}
+
+#[test]
+fn calls_that_end_before_the_deadline_are_not_repeated() {
+    for seed in 0..5 {
+        assert_eq!(hand_over(seed, Duration::from_millis(600)), (0, 0), "seed {seed}");
+    }
+}
