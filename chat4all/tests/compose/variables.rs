@@ -7,6 +7,7 @@ use chat4all::installation::Installation;
 use chat4all::settings::Settings;
 use chat4all_process::config;
 use regex::Regex;
+use serde_json::Value;
 
 use crate::files::{Compose, Entry, read};
 
@@ -173,13 +174,38 @@ fn whether_a_platform_is_simulated_is_said_once_for_everyone() {
 }
 
 #[test]
+fn the_installation_file_says_of_a_platform_what_its_connector_says() {
+    let file: Value = toml::from_str(&read("deploy/chat4all.toml")).unwrap();
+    let settings = Settings::load(None, HashMap::new()).unwrap();
+    let mut known = serde_json::to_value(settings.platforms).unwrap();
+    for platform in known.as_object_mut().unwrap().values_mut() {
+        // Said by whoever runs it, and by nobody else.
+        assert_eq!(platform.as_object_mut().unwrap().remove("simulated"), Some(Value::Null));
+    }
+    assert_eq!(file["platforms"], known);
+}
+
+#[test]
+fn the_installation_file_holds_no_secret_and_no_address() {
+    let file: Value = toml::from_str(&read("deploy/chat4all.toml")).unwrap();
+    let mut tables = vec![&file];
+    while let Some(table) = tables.pop() {
+        for (name, value) in table.as_object().into_iter().flatten() {
+            assert!(!config::is_secret(name) && name != "listen" && name != "url", "{name}");
+            tables.push(value);
+        }
+    }
+}
+
+#[test]
 fn kafka_keeps_offsets_longer_than_records_and_creates_no_topic_by_itself() {
     let compose = Compose::read();
     let kafka = compose.services()["kafka"].environment();
     let value = |name: &str| kafka[name].clone().unwrap();
-    let settings = Settings::load(None, HashMap::new()).unwrap();
+    let file: Value = toml::from_str(&read("deploy/chat4all.toml")).unwrap();
+    let hours = file["topics"]["retention_hours"].as_u64().unwrap();
     let kept: u64 = value("KAFKA_OFFSETS_RETENTION_MINUTES").parse().unwrap();
-    assert!(kept >= settings.topics.retention_hours.get() * 60, "{kept} minutes");
+    assert!(kept >= hours * 60, "{kept} minutes");
     assert_eq!(value("KAFKA_AUTO_CREATE_TOPICS_ENABLE"), "false");
     assert!(compose.services()["kafka"].list("ports").is_empty(), "nobody asks for a password");
 }
