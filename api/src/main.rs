@@ -8,10 +8,12 @@ use std::sync::Arc;
 use chat4all_api::{Api, ApiDeps, ApiSettings};
 use chat4all_contracts::{PlatformName, Platforms, topic};
 use chat4all_eventlog::kafka::KafkaSettings;
-use chat4all_process::{ConfigError, Failure};
+use chat4all_process::{ConfigError, Failure, Shutdown};
 use chat4all_service::settings::{LogSettings, PlatformSettings, TopicSettings};
-use chat4all_service::{Assembled, Context, Prepared, Program, Sources, platforms, topics};
-use chat4all_store::cassandra::CassandraSettings;
+use chat4all_service::{
+    Assembled, Context, Prepared, Program, Sources, Trouble, platforms, topics,
+};
+use chat4all_store::cassandra::{CassandraSettings, CassandraStore, ConnectError};
 use futures::FutureExt;
 use serde::Deserialize;
 use serde_json::{Map, json};
@@ -96,7 +98,7 @@ fn prepare(sources: &Sources<'_>) -> Result<Prepared, ConfigError> {
 impl Parts {
     async fn assemble(self, context: Context) -> Result<Assembled, Failure> {
         let Self { settings, cassandra, platforms, simulated, messages_partitions } = self;
-        let store = context.reach("store", || connect(&cassandra)).await?;
+        let store = context.reach("store", || connect(&cassandra, &context)).await?;
         let Context { log, clock, random, probes, stopping, .. } = context;
         let deps = ApiDeps {
             log,
@@ -111,9 +113,25 @@ impl Parts {
         };
         let router = Api::new(deps, settings).router();
         // The port is all of it: requests under way end while the port is closed.
-        let run = |shutdown: chat4all_process::Shutdown| {
-            async move { Ok(shutdown.wait().await) }.boxed()
+        let run = |shutdown: Shutdown| {
+            async move {
+                shutdown.wait().await;
+                Ok(())
+            }
+            .boxed()
         };
         Ok(Assembled { router, run: Box::new(run) })
     }
+}
+
+async fn connect(
+    settings: &CassandraSettings,
+    context: &Context,
+) -> Result<Arc<CassandraStore>, Trouble> {
+    let connected =
+        CassandraStore::connect(settings, context.clock.clone(), context.random.fork()).await;
+    connected.map_err(|error| match error {
+        ConnectError::Away(_) => Trouble::Later(error.to_string()),
+        ConnectError::Configuration(error) => Trouble::Never(error.into()),
+    })
 }

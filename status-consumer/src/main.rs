@@ -2,16 +2,17 @@
 //! platform.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use chat4all_contracts::{Platforms, topic};
 use chat4all_eventlog::kafka::KafkaSettings;
 use chat4all_process::{ConfigError, Failure};
 use chat4all_service::settings::{LogSettings, TopicSettings};
-use chat4all_service::{Assembled, Context, Prepared, Program, Sources, topics};
+use chat4all_service::{Assembled, Context, Prepared, Program, Sources, Trouble, topics};
 use chat4all_status_consumer::{
     GROUP, SERVICE, StatusConsumer, StatusConsumerDeps, StatusConsumerSettings,
 };
-use chat4all_store::cassandra::CassandraSettings;
+use chat4all_store::cassandra::{CassandraSettings, CassandraStore, ConnectError};
 use futures::FutureExt;
 use serde::Deserialize;
 use serde_json::{Map, json};
@@ -52,7 +53,7 @@ fn prepare(sources: &Sources<'_>) -> Result<Prepared, ConfigError> {
     cassandra.validate("cassandra")?;
     let read = [topic::MESSAGES, topic::STATUS_UPDATES, topic::RECEIPTS];
     let mut facts = Map::new();
-    facts.insert("store".to_owned(), json!(cassandra.to_string()));
+    facts.insert("store".to_owned(), json!(cassandra.contact_points));
     facts.insert("group".to_owned(), json!(GROUP));
     Ok(Prepared {
         service: SERVICE,
@@ -73,12 +74,23 @@ async fn assemble(
     settings: StatusConsumerSettings,
     cassandra: CassandraSettings,
 ) -> Result<Assembled, Failure> {
-    let store = context.reach("store", || connect(&cassandra)).await?;
+    let store = context.reach("store", || connect(&cassandra, &context)).await?;
     let Context { log, clock, random, probes, .. } = context;
     let consumer = StatusConsumer::new(StatusConsumerDeps { log, store, clock, random }, settings);
     let router = consumer.http(probes);
-    let run = |shutdown| {
-        consumer.run(shutdown).map(|end| end.map_err(|error| error.to_string())).boxed()
-    };
+    let run =
+        |shutdown| consumer.run(shutdown).map(|end| end.map_err(|error| error.to_string())).boxed();
     Ok(Assembled { router, run: Box::new(run) })
+}
+
+async fn connect(
+    settings: &CassandraSettings,
+    context: &Context,
+) -> Result<Arc<CassandraStore>, Trouble> {
+    let connected =
+        CassandraStore::connect(settings, context.clock.clone(), context.random.fork()).await;
+    connected.map_err(|error| match error {
+        ConnectError::Away(_) => Trouble::Later(error.to_string()),
+        ConnectError::Configuration(error) => Trouble::Never(error.into()),
+    })
 }

@@ -5,6 +5,8 @@
 //! only what it reads and what it is made of. [`Prepared`] is what was configured; [`main()`] starts
 //! it in one order, whatever the service. Knows no platform by name, and no store.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod platforms;
 pub mod settings;
 

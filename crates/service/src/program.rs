@@ -67,11 +67,11 @@ impl Program {
 
     fn after_help(&self) -> String {
         let name = self.name;
-        let width = self.sections.iter().map(|(key, _)| key.len() + 2).max().unwrap_or(0);
+        let width = self.sections.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
         let mut text =
             String::from("Reads from the file (sections of other services may be in it):\n");
         for (key, what) in &self.sections {
-            text += &format!("  {:<width$}  {what}\n", format!("[{key}]"));
+            text += &format!("  {key:<width$}  {what}\n");
         }
         text += "\nReads from the environment, each stronger than the file:\n";
         for variable in self.variables() {
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn the_help_names_every_section_variable_and_exit_code() {
         let help = program().command().render_long_help().to_string();
-        for word in ["[kafka]", "[connectors.a]", "KAFKA_BOOTSTRAP_SERVERS", "KAFKA_TOPIC"] {
+        for word in ["  kafka ", "connectors.a", "KAFKA_BOOTSTRAP_SERVERS", "KAFKA_TOPIC"] {
             assert!(help.contains(word), "{word} is missing in {help}");
         }
         for word in ["--check", "--probe", "--config", "64 ", "70 ", "CHAT4ALL__SECTION__KEY"] {

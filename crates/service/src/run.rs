@@ -45,6 +45,7 @@ pub(crate) async fn run(prepared: Prepared) -> Result<u8, Failure> {
     let log = KafkaLog::new(&prepared.kafka, prepared.service, prepared.max_record_bytes)?;
     let listener = serve::bind(&prepared.listen_key, prepared.listen).await?;
     let at = listener.local_addr().map_err(|error| Failure::new(exit::SOFTWARE, error))?;
+    tracing::info!(endpoint = %format_args!("http://{at}"), "answering probes; starting");
     let (random, stopping, stop_serving) = (Random::system(), Shutdown::new(), Shutdown::new());
     let dependencies: Vec<_> = [LOG].into_iter().chain(prepared.dependencies.clone()).collect();
     let waiting = Waiting::new(&dependencies, random.fork());
