@@ -1,0 +1,150 @@
+//! Benchmarks on real servers. A figure alone says more about the machine than about the program,
+//! so each stands beside its floor: the least that the same work can cost, written on the bare
+//! clients and measured in the same run, in turn.
+
+mod floor;
+mod platform;
+mod report;
+mod services;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chat4all_process::http_client::{HttpClient, HttpPort};
+use clap::{Parser, Subcommand};
+use http::Request;
+use serde_json::json;
+use tokio::time::{Instant, timeout};
+
+use crate::floor::Floor;
+use crate::platform::Platform;
+use crate::report::Measured;
+use crate::services::Services;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Measures the services on real servers, beside the bare cost of the same work.
+#[derive(Parser)]
+#[command(name = "chat4all-bench", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Needs the servers of `cargo xtask stack up`, nothing else that uses their topics (`cargo xtask down`),
+and the services in release: cargo build --release --bins
+
+Examples:
+  cargo run --release -p chat4all-bench -- idle
+  cargo run --release -p chat4all-bench -- idle --messages 1000 --json idle.json";
+
+#[derive(Subcommand)]
+enum Command {
+    /// One message at a time: POST to 202 beside one append and one insert; POST to the call at
+    /// the platform beside two hops through the log
+    Idle(Idle),
+}
+
+#[derive(clap::Args)]
+struct Idle {
+    /// How many messages, after a tenth as many to warm up
+    #[arg(long, default_value_t = 300)]
+    messages: u32,
+    /// The folder of the services' executables
+    #[arg(long, default_value = "target/release", value_name = "FOLDER")]
+    binaries: PathBuf,
+    /// The configuration of the installation
+    #[arg(long, default_value = "deploy/local.toml", value_name = "FILE")]
+    config: PathBuf,
+    /// To whom
+    #[arg(long, default_value = "whatsapp:+5511999990000")]
+    receiver: String,
+    /// The brokers
+    #[arg(long, env = "CHAT4ALL_STACK_KAFKA", default_value = "127.0.0.1:19092")]
+    kafka: String,
+    /// The database
+    #[arg(long, env = "CHAT4ALL_STACK_CASSANDRA", default_value = "127.0.0.1:19042")]
+    cassandra: String,
+    /// Also writes the figures as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[allow(clippy::print_stderr)] // the program's last word
+fn main() -> ExitCode {
+    let Cli { command: Command::Idle(args) } = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("chat4all-bench: no runtime: {error}");
+            return ExitCode::from(70);
+        }
+    };
+    let measured = runtime.block_on(idle(&args));
+    runtime.shutdown_background();
+    match measured {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chat4all-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// How long anything may take before the run is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn idle(args: &Idle) -> Result<(), Failure> {
+    let (platform, mut calls) = Platform::listen().await?;
+    let services = Services::start(args, platform.address).await?;
+    let mut floor = Floor::new(&args.kafka, &args.cassandra).await?;
+    let client = HttpClient::over_tcp();
+    let mut measured = Measured::default();
+    let warm_up = args.messages / 10;
+    for n in 0..warm_up + args.messages {
+        let stored = floor.append_and_insert().await?;
+        let before = Instant::now();
+        post(&client, &services.api, &args.receiver, n).await?;
+        let answered = before.elapsed();
+        let called = loop {
+            match timeout(PATIENCE, calls.recv()).await? {
+                // One that was made twice, or for an earlier run.
+                Some((text, _)) if text != n.to_string() => {}
+                Some((_, at)) => break at - before,
+                None => return Err("the platform has ended".into()),
+            }
+        };
+        let hops = floor.two_hops().await?;
+        if n >= warm_up {
+            measured.add(stored, answered, hops, called);
+        }
+    }
+    services.stop().await?;
+    measured.print();
+    if let Some(path) = &args.json {
+        std::fs::write(path, measured.json().to_string() + "\n")?;
+    }
+    Ok(())
+}
+
+async fn post(client: &impl HttpPort, api: &str, receiver: &str, n: u32) -> Result<(), Failure> {
+    let body = json!({
+        "conversation_id": format!("bench-{}", n % 50),
+        "receiver_id": receiver,
+        "content": n.to_string(),
+    });
+    let request = Request::post(format!("{api}/v1/messages"))
+        .header("content-type", "application/json")
+        .body(Bytes::from(body.to_string()))?;
+    let answer = client.call(request, PATIENCE).await?;
+    match answer.status().as_u16() {
+        202 => Ok(()),
+        status => {
+            let text = String::from_utf8_lossy(answer.body());
+            Err(format!("POST was answered {status}: {text}").into())
+        }
+    }
+}
