@@ -27,6 +27,8 @@ fn allowed(package: &str) -> Option<&'static [&'static str]> {
         "chat4all-api" | "chat4all-status-consumer" => {
             &[CONTRACTS, EVENTLOG, PROCESS, SERVICE, STORE]
         }
+        // Not our adapters: its floor is the bare clients.
+        "chat4all-bench" => &[PROCESS],
         "chat4all-simulator" => &[CONTRACTS, PROCESS, SQLITE],
         connector if connector.starts_with(CONNECTOR) => &[CONTRACTS, KIT, PROCESS],
         _ => return None,
