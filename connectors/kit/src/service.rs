@@ -127,6 +127,7 @@ fn prepare(
     let built = (entry.build)(name, spec, &connector.api, &simulator)?;
     platforms::check_simulated(entry.name, data, built.simulated)?;
     refuse_to_simulate_unasked(&key, data, built.simulated)?;
+    refuse_calls_without_a_lease(&key, &connector.policy, &kafka)?;
     let max_in_hand = router.max_in_hand.unwrap_or(ASSUMED_ROUTER_MAX_IN_HAND);
     connector.policy.check_dedupe(&key, max_in_hand)?;
     let source = connector.source(&key, name)?;
@@ -178,6 +179,24 @@ fn refuse_to_simulate_unasked(
             "give every account its credentials, or set platforms.{platform}.simulated = true to \
              let the simulator stand in"
         ),
+    ))
+}
+
+/// A call may start only while no other process can have taken over before it ends.
+fn refuse_calls_without_a_lease(
+    key: &str,
+    policy: &KitSettings,
+    kafka: &KafkaSettings,
+) -> Result<(), ConfigError> {
+    let (call, silence) = (policy.call_timeout_ms.get(), kafka.session_timeout_ms.get());
+    if call < silence {
+        return Ok(());
+    }
+    Err(ConfigError::of(
+        &format!("{key}.policy.call_timeout_ms"),
+        call,
+        format!("must be less than kafka.session_timeout_ms, which is {silence}"),
+        "lower it, or raise kafka.session_timeout_ms",
     ))
 }
 

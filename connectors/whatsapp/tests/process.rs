@@ -65,3 +65,10 @@ async fn its_dedupe_window_must_cover_the_router() {
     let told = CONNECTOR.refused(&format!("{}{router}", CONNECTOR.file), &[]).await;
     assert!(told.contains("connectors.whatsapp.policy.dedupe_window = 39999"), "{told}");
 }
+
+#[tokio::test]
+async fn its_calls_must_end_before_another_process_may_take_over() {
+    let silence = "[kafka]\nsession_timeout_ms = 15000\n";
+    let told = CONNECTOR.refused(&format!("{}{silence}", CONNECTOR.file), &[]).await;
+    assert!(told.contains("connectors.whatsapp.policy.call_timeout_ms = 15000"), "{told}");
+}
