@@ -1,8 +1,7 @@
 //! The simulator as an executable. It runs until SIGTERM or Ctrl-C; its standard input may close.
 
 // Never iterated here: the environment comes as the standard library's map.
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
