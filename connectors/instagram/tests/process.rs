@@ -11,7 +11,14 @@ const CONNECTOR: Executable = Executable {
 
 chat4all_service::service_conformance!(CONNECTOR);
 
-const CREDENTIALS: &str = "[connectors.instagram.api]\napp_secret = 'XSECRETX'\nverify_token = 'v'\n                           [connectors.instagram.api.accounts.default]\nid = '1'\n                           access_token = 'XSECRETX'\n";
+const CREDENTIALS: &str = "
+[connectors.instagram.api]
+app_secret = 'XSECRETX'
+verify_token = 'v'
+[connectors.instagram.api.accounts.default]
+id = '1'
+access_token = 'XSECRETX'
+";
 
 #[tokio::test]
 async fn it_is_simulated_only_if_that_is_said() {

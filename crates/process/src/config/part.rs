@@ -3,6 +3,7 @@
 //! A program reads its own sections strictly and leaves those of others alone. What is nobody's
 //! section is refused: it would be ignored without a word everywhere.
 
+// Never iterated here: the environment comes as the standard library's map.
 use std::collections::HashMap;
 use std::path::Path;
 
