@@ -2,11 +2,15 @@
 //! the oldest record that is not done.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use chat4all_contracts::EpochMs;
 use chat4all_process::metric::Metric;
 
 use crate::consumer::TopicPartition;
+
+/// How often the gauges are set. Whoever looks at them looks less often.
+const EVERY: Duration = Duration::from_secs(1);
 
 /// The gauges of one membership. They are 0 from the start, and 0 again once it is dropped.
 #[derive(Debug)]
@@ -15,6 +19,8 @@ pub struct GroupGauges {
     group: String,
     topics: Vec<String>,
     stopped: BTreeSet<TopicPartition>,
+    /// When they were set last.
+    set_at: Option<EpochMs>,
 }
 
 /// The figures of one topic.
@@ -33,8 +39,9 @@ impl GroupGauges {
         topics: impl IntoIterator<Item = &'a str>,
     ) -> Self {
         let topics = topics.into_iter().map(str::to_owned).collect();
-        let gauges = Self { service, group: group.to_owned(), topics, stopped: BTreeSet::new() };
-        gauges.report(EpochMs::saturating(0), []);
+        let (group, stopped, set_at) = (group.to_owned(), BTreeSet::new(), None);
+        let gauges = Self { service, group, topics, stopped, set_at };
+        gauges.set(EpochMs::saturating(0), []);
         gauges
     }
 
@@ -48,8 +55,21 @@ impl GroupGauges {
         self.stopped.remove(at);
     }
 
-    /// Shows what is held: each partition with the time of its oldest record that is not done.
+    /// Shows what is held, at most once a second: each partition with the time of its oldest record
+    /// that is not done.
     pub fn report<'a>(
+        &mut self,
+        now: EpochMs,
+        held: impl IntoIterator<Item = (&'a TopicPartition, Option<EpochMs>)>,
+    ) {
+        // A clock that was set back must not silence the gauges.
+        if self.set_at.is_none_or(|at| now < at || now.since(at) >= EVERY) {
+            self.set_at = Some(now);
+            self.set(now, held);
+        }
+    }
+
+    fn set<'a>(
         &self,
         now: EpochMs,
         held: impl IntoIterator<Item = (&'a TopicPartition, Option<EpochMs>)>,
@@ -87,7 +107,7 @@ impl GroupGauges {
 impl Drop for GroupGauges {
     fn drop(&mut self) {
         self.stopped.clear();
-        self.report(EpochMs::saturating(0), []);
+        self.set(EpochMs::saturating(0), []);
     }
 }
 
@@ -107,5 +127,14 @@ mod tests {
         let figures = gauges.figures(held);
         assert_eq!(figures["a"], Figures { assigned: 2, stopped: 1, oldest: at(10) });
         assert_eq!(figures["b"], Figures::default());
+    }
+
+    #[test]
+    fn gauges_are_set_once_a_second_whatever_the_clock_does() {
+        let mut gauges = GroupGauges::new("test", "group", ["a"]);
+        for (now, set) in [(5_000, 5_000), (5_999, 5_000), (6_000, 6_000), (1_000, 1_000)] {
+            gauges.report(EpochMs::saturating(now), []);
+            assert_eq!(gauges.set_at, Some(EpochMs::saturating(set)));
+        }
     }
 }

@@ -260,7 +260,7 @@ impl GroupLoop {
         self.report_in_hand();
     }
 
-    fn report(&self) {
+    fn report(&mut self) {
         let held = self.partitions.iter().map(|(at, partition)| (at, partition.tracker.oldest()));
         self.gauges.report(self.clock.now(), held);
     }
