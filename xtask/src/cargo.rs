@@ -119,8 +119,9 @@ mod tests {
 
     #[test]
     fn the_tests_of_a_feature_are_the_targets_that_require_it() {
-        let target = |kind, name, features: &[&str]| {
-            json!({ "kind": [kind], "name": name, "required-features": features })
+        let target = |kind: &str, name: &str, features: &[&str]| {
+            let kind = [kind];
+            json!({ "kind": kind, "name": name, "required-features": features })
         };
         let targets = json!([
             target("lib", "b", &[]),
