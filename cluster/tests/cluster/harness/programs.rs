@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 /// Names another folder of executables.
-const FOLDER: &str = "CHAT4ALL_CLUSTER_PROGRAMS";
+const FOLDER: &str = "CHAT4ALL_STACK_PROGRAMS";
+/// Names another `xtask`.
+const XTASK: &str = "CHAT4ALL_STACK_XTASK";
 
 /// The executable with this name.
 ///
@@ -18,6 +20,11 @@ pub fn program(name: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// What starts and kills servers.
+pub fn xtask() -> PathBuf {
+    std::env::var_os(XTASK).map_or_else(|| program("xtask"), PathBuf::from)
 }
 
 /// `target/debug`, of `target/debug/deps/cluster-…`.

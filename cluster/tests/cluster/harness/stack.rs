@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use tokio::task::spawn_blocking;
 
 use super::ports;
-use super::programs::program;
+use super::programs;
 
 /// The other ports of a server, as distances from the one for clients.
 const KAFKA_DISTANCES: [i32; 2] = [1, 2];
@@ -92,7 +92,7 @@ impl Stack {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program("xtask"));
+        let mut command = Command::new(programs::xtask());
         command.arg("stack").args(arguments).stdin(Stdio::null());
         command.env("CHAT4ALL_STACK_FOLDER", &self.folder);
         command.env("CHAT4ALL_STACK_KAFKA", self.kafka.to_string());
