@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chat4all_api::{Api, ApiDeps, ApiSettings};
 use chat4all_contracts::{PlatformName, Platforms, topic};
@@ -50,6 +51,9 @@ fn main() -> ExitCode {
     chat4all_service::main(&program, prepare)
 }
 
+/// Nothing is drained but what is being answered.
+const DRAIN_LIMIT: Duration = Duration::from_secs(1);
+
 /// What the API is made of, but for what the process gives it.
 struct Parts {
     settings: ApiSettings,
@@ -89,6 +93,7 @@ fn prepare(sources: &Sources<'_>) -> Result<Prepared, ConfigError> {
         max_record_bytes: log.max_record_bytes.count(),
         topics: topics::only(&topology, &parts.platforms, &[topic::MESSAGES]),
         dependencies: vec!["store"],
+        drain_limit: DRAIN_LIMIT,
         facts,
         warnings,
         assemble: Box::new(|context| parts.assemble(context).boxed()),

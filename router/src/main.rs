@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chat4all_contracts::{Platforms, topic};
 use chat4all_eventlog::kafka::KafkaSettings;
@@ -24,6 +25,9 @@ struct Settings {
     log: LogSettings,
     platforms: BTreeMap<String, PlatformSettings>,
 }
+
+/// How long leaving the group may take, after the drain.
+const LEAVING: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let section = |key: &str, what| (key.to_owned(), what);
@@ -65,6 +69,7 @@ fn prepare(sources: &Sources<'_>) -> Result<Prepared, ConfigError> {
         max_record_bytes: log.max_record_bytes.count(),
         topics: needed(&topology, &platforms),
         dependencies: Vec::new(),
+        drain_limit: router.drain_deadline_ms.ms() + LEAVING,
         facts,
         warnings,
         assemble: Box::new(move |context| {

@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chat4all_contracts::{Platforms, topic};
 use chat4all_eventlog::kafka::KafkaSettings;
@@ -26,6 +27,9 @@ struct Settings {
     topics: TopicSettings,
     log: LogSettings,
 }
+
+/// How long leaving the group may take, after the drain.
+const LEAVING: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let section = |key: &str, what| (key.to_owned(), what);
@@ -63,6 +67,7 @@ fn prepare(sources: &Sources<'_>) -> Result<Prepared, ConfigError> {
         max_record_bytes: log.max_record_bytes.count(),
         topics: topics::with_dead_letters(&topics.topology(), &Platforms::default(), &read),
         dependencies: vec!["store"],
+        drain_limit: status_consumer.drain_deadline_ms.ms() + LEAVING,
         facts,
         warnings,
         assemble: Box::new(|context| assemble(context, status_consumer, cassandra).boxed()),

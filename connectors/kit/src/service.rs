@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chat4all_contracts::{AccountName, PlatformName, PlatformSpec, Platforms, topic};
 use chat4all_eventlog::kafka::KafkaSettings;
@@ -27,6 +28,10 @@ use crate::{Connector, ConnectorDeps};
 
 /// Where the simulator is if nothing else is said.
 const SIMULATOR: &str = "http://127.0.0.1:8090";
+
+/// How long publishing, committing and leaving the group may take after the last call: 15 s of a
+/// call, these, and the last answers fit into the 30 s that orchestrators give.
+const LEAVING: Duration = Duration::from_secs(8);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -155,6 +160,7 @@ fn prepare(
         max_record_bytes: log.max_record_bytes.count(),
         topics: needed(&topology, name, spec, &source),
         dependencies: Vec::new(),
+        drain_limit: connector.policy.call_timeout_ms.ms() + LEAVING,
         facts,
         warnings,
         assemble: Box::new(|context| async move { Ok(parts.assemble(context)) }.boxed()),

@@ -11,6 +11,8 @@ pub mod platforms;
 pub mod settings;
 
 #[cfg(feature = "kafka")]
+mod drain;
+#[cfg(feature = "kafka")]
 mod front;
 #[cfg(feature = "kafka")]
 mod prepared;

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chat4all_eventlog::kafka::KafkaSettings;
 use chat4all_eventlog::{EventLog, TopicSpec};
@@ -38,6 +39,9 @@ pub struct Prepared {
     pub dependencies: Vec<&'static str>,
     /// What the start lines and `--check` tell beside the above. No secrets.
     pub facts: Map<String, Value>,
+    /// How long draining may take; a few seconds for the last answers and records come on top.
+    /// Orchestrators give 30 s for all of it.
+    pub drain_limit: Duration,
     /// Remarks for the operator: allowed, and probably not meant.
     pub warnings: Vec<String>,
     /// See [`Assemble`].

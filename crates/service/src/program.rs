@@ -160,7 +160,7 @@ pub fn main(
     // What is left are idle connections, timers and questions to brokers that do not answer.
     runtime.shutdown_background();
     match result {
-        Ok(code) => ExitCode::from(code),
+        Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.say(program.name),
     }
 }

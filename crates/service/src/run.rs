@@ -17,8 +17,9 @@ use chat4all_process::{
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::drain::{self, Ends};
 use crate::front::Front;
-use crate::prepared::{Assemble, Assembled, Context, Prepared, Run};
+use crate::prepared::{Assemble, Assembled, Context, Prepared};
 use crate::say::Said;
 use crate::waiting::{Trouble, Waiting};
 
@@ -31,8 +32,8 @@ const LAST_ANSWERS: Duration = Duration::from_secs(5);
 /// How long the log's clients may take for their last records; they bound themselves below it.
 const LAST_RECORDS: Duration = Duration::from_secs(6);
 
-/// Runs a service to its end; the answer is the exit code.
-pub(crate) async fn run(prepared: Prepared) -> Result<u8, Failure> {
+/// Runs a service to its end.
+pub(crate) async fn run(prepared: Prepared) -> Result<(), Failure> {
     for warning in &prepared.warnings {
         tracing::warn!("{warning}");
     }
@@ -62,10 +63,12 @@ pub(crate) async fn run(prepared: Prepared) -> Result<u8, Failure> {
     let result = process.start_and_drain(prepared, context).await;
     stop_serving.trigger();
     let answered = async { while helpers.join_next().await.is_some() {} };
-    if timeout(LAST_ANSWERS, answered).await.is_err() {
+    let (answered, flushed) =
+        tokio::join!(timeout(LAST_ANSWERS, answered), timeout(LAST_RECORDS, log.close()));
+    if answered.is_err() {
         tracing::debug!("connections that stayed open were cut off");
     }
-    if timeout(LAST_RECORDS, log.close()).await.is_err() {
+    if flushed.is_err() {
         tracing::warn!("the log's clients did not end in time");
     }
     if result.is_ok() {
@@ -89,14 +92,14 @@ struct Process {
 }
 
 impl Process {
-    async fn start_and_drain(self, prepared: Prepared, context: Context) -> Result<u8, Failure> {
+    async fn start_and_drain(self, prepared: Prepared, context: Context) -> Result<(), Failure> {
         let said = Said::started(&prepared).at(self.at);
-        let Prepared { topics, assemble, .. } = prepared;
+        let Prepared { topics, assemble, drain_limit, .. } = prepared;
         let started = tokio::select! {
             biased;
             () = self.stop.wait() => {
                 self.stopping.trigger();
-                return Ok(0);
+                return Ok(());
             }
             why = self.log.failed() => return Err(Failure::new(exit::SOFTWARE, why)),
             started = start(context, topics, assemble) => started?,
@@ -104,37 +107,9 @@ impl Process {
         let Assembled { router, run } = started;
         self.front.open(router);
         said.print();
-        self.run_and_drain(run).await
-    }
-
-    async fn run_and_drain(self, run: Run) -> Result<u8, Failure> {
-        let drain = Shutdown::new();
-        let mut running = tokio::spawn(run(drain.clone()));
-        let (failed, ended) = tokio::select! {
-            biased;
-            () = self.stop.wait() => (None, None),
-            why = self.log.failed() => (Some(why), None),
-            ended = &mut running => (None, Some(ended)),
-        };
-        if let Some(why) = &failed {
-            tracing::error!(why, "the log cannot be used any more; draining");
-        }
-        self.stopping.trigger();
-        drain.trigger();
-        let was_ordered = ended.is_none();
-        let ended = match ended {
-            Some(ended) => ended,
-            None => running.await,
-        };
-        // The task is never aborted, so an error to join is a panic.
-        let ended = ended.unwrap_or_else(|_| Err("it panicked".to_owned()));
-        let software = |why: String| Failure::new(exit::SOFTWARE, why);
-        match (failed, ended) {
-            (Some(why), _) => Err(software(why)),
-            (None, Err(why)) => Err(software(format!("the service ended: {why}"))),
-            (None, Ok(())) if was_ordered => Ok(0),
-            (None, Ok(())) => Err(software("the service ended although nobody had asked".into())),
-        }
+        let failed = self.log.failed();
+        let ends = Ends { stop: self.stop, failed, stopping: self.stopping, limit: drain_limit };
+        drain::run(run, ends).await
     }
 }
 
