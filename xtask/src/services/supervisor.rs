@@ -17,6 +17,7 @@ use super::service::{Role, Service};
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::process_record::ProcessRecord;
+use crate::stack::PREFIX;
 use crate::wait::{Stopwatch, pause, spoken};
 
 /// How long the services may take until all are ready: a first start makes topics and tables.
@@ -42,6 +43,11 @@ impl Start<'_> {
         let mut command = Command::new(service.program(self.binaries));
         command.arg("--config").arg(self.config).current_dir(folder);
         command.stdin(Stdio::null());
+        // A service refuses a variable of ours that it does not know.
+        let ours = std::env::vars_os().map(|(name, _)| name);
+        for name in ours.filter(|name| name.to_string_lossy().starts_with(PREFIX)) {
+            command.env_remove(name);
+        }
         command
     }
 }

@@ -26,7 +26,7 @@ use crate::failure::{Failure, Outcome};
 use crate::wait::{Stopwatch, pause};
 
 pub use server::{Server, shown};
-pub use settings::Settings;
+pub use settings::{PREFIX, Settings};
 pub use stop::TestSignal;
 pub use tools::last_lines;
 

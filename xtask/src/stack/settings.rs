@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Outcome};
 
+/// What the variables of this program begin with.
+pub const PREFIX: &str = "CHAT4ALL_STACK_";
 /// Overrides where Kafka listens.
 pub const KAFKA: &str = "CHAT4ALL_STACK_KAFKA";
 /// Overrides where Cassandra listens.
