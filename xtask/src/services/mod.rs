@@ -2,6 +2,7 @@
 
 mod output;
 mod place;
+mod plain;
 mod ready;
 mod service;
 mod supervisor;

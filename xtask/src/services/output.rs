@@ -7,6 +7,8 @@ use std::thread::{self, JoinHandle};
 
 use serde_json::Value;
 
+use super::plain::plain;
+
 /// Longer lines are broken, so that no process can fill the memory.
 const LONGEST_LINE: u64 = 64 << 10;
 /// A colour for each process: bright ones, readable on dark and light.
@@ -29,7 +31,8 @@ struct Shared {
 }
 
 impl Output {
-    /// Writes to `writer`. `width` is the length of the longest name.
+    /// Writes to `writer`. `width` is the length of the longest name; with colours, also what
+    /// services log is made readable.
     pub fn new(writer: Box<dyn Write + Send>, width: usize, is_coloured: bool) -> Self {
         let shared = Shared { writer, endpoints: BTreeMap::new() };
         Self { shared: Arc::new(Mutex::new(shared)), width, is_coloured }
@@ -70,6 +73,7 @@ impl Output {
             let mut reader = BufReader::new(stream);
             while let Some(text) = next_line(&mut reader) {
                 output.note_endpoint(&name, &text);
+                let text = if output.is_coloured { plain(&text) } else { text };
                 output.line(&name, index, &text);
             }
         };
