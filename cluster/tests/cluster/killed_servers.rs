@@ -42,7 +42,9 @@ async fn a_killed_log_or_store_loses_nothing() {
         );
         settled = Ledger::messages(&cluster).await + 200;
     }
-    // No process that delivers has died: the sessions outlive their coordinator.
+    // No process that delivers has died. But on a slow machine the log is away for longer than a
+    // session, and then what could not be committed is done again.
+    report.allow(cluster.config.repeatable_without_log());
     assert!(sending.accepted() < plan.total(), "the kills came while messages came in");
     let mut traffic = [sending.done().await];
     report.settles(&cluster, &mut traffic).await;

@@ -3,7 +3,9 @@
 //! A process that was frozen, or is cut off from the log, may have lost its partitions without
 //! knowing it. So a call starts only while the last successful commit was sent so recently that no
 //! other process can have taken over before that call ends: the group's silence limit less the
-//! longest call. A commit is what proves the membership; it is repeated, unchanged if need be.
+//! longest call. And never later than [`FRESH`]: what is completed while the log is away cannot be
+//! written down, and may have to be done again. A commit is what proves the membership; it is
+//! repeated, unchanged if need be.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,8 +13,12 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::time::Instant;
 
+/// The longest that calls start without a successful commit: bounds what a lost log can cost in
+/// repetitions.
+const FRESH: Duration = Duration::from_secs(3);
+
 /// The longest time between two commits that renew.
-const RENEW_EVERY: Duration = Duration::from_secs(5);
+const RENEW_EVERY: Duration = Duration::from_secs(1);
 
 /// Cheap to clone; clones share it.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +57,7 @@ impl Lease {
     pub fn begin(&self, silence: Option<Duration>, call: Duration) -> Result<(), TooShort> {
         let length = match silence {
             None => None,
-            Some(silence) if silence > call => Some(silence - call),
+            Some(silence) if silence > call => Some(FRESH.min(silence - call)),
             Some(silence) => return Err(TooShort { silence, call }),
         };
         *self.state() = State { length, renewed: None };
@@ -92,11 +98,21 @@ mod tests {
         assert!(!lease.holds(Instant::now()), "a new member has proved nothing");
         let sent = Instant::now();
         lease.renew(sent);
-        assert!(lease.holds(sent + Duration::from_millis(29_999)));
-        assert!(!lease.holds(sent + Duration::from_secs(30)));
+        assert!(lease.holds(sent + Duration::from_millis(2_999)));
+        assert!(!lease.holds(sent + FRESH));
         assert!(!lease.is_due(sent) && lease.is_due(sent + RENEW_EVERY));
         lease.renew(sent - Duration::from_secs(1));
-        assert!(lease.holds(sent + Duration::from_millis(29_999)), "an older one changes nothing");
+        assert!(lease.holds(sent + Duration::from_millis(2_999)), "an older one changes nothing");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_starts_ends_before_another_can_take_over() {
+        let lease = Lease::default();
+        lease.begin(Some(Duration::from_secs(17)), CALL).unwrap();
+        let sent = Instant::now();
+        lease.renew(sent);
+        assert!(lease.holds(sent + Duration::from_millis(1_999)));
+        assert!(!lease.holds(sent + Duration::from_secs(2)));
     }
 
     #[tokio::test(start_paused = true)]

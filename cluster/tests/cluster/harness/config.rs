@@ -7,6 +7,8 @@ use super::Role;
 
 /// The longest call, which the lease takes off the session: the least that is allowed.
 const CALL_TIMEOUT_MS: u32 = 6_000;
+/// How long a connector starts calls without a successful commit, in seconds.
+const FRESH_S: u32 = 3;
 /// A lost process is noticed after this. Short, so that a test need not wait long; long enough for
 /// a machine with two busy cores.
 const SESSION_TIMEOUT_MS: u32 = 12_000;
@@ -96,11 +98,6 @@ impl Config {
         self.set(&format!("{key}_min_ms"), low).set(&format!("{key}_max_ms"), high)
     }
 
-    /// How long the simulated platforms take for an answer.
-    pub fn latency_ms(self, low: u32, high: u32) -> Self {
-        self.simulator("latency", low, high)
-    }
-
     /// The pace of every account, and its most calls at once.
     pub fn limits(mut self, per_second: u32, max_in_flight: u32) -> Self {
         (self.per_second, self.max_in_flight) = (per_second, max_in_flight);
@@ -119,6 +116,12 @@ impl Config {
         // The pacer saves up a tenth of a second.
         let completed = self.per_second * COMMIT_INTERVAL_MS / 1_000 + self.per_second / 10;
         accounts as u64 * u64::from(self.max_in_flight + completed)
+    }
+
+    /// The most messages that all connectors can have in flight, or finished since their last commit,
+    /// when the log goes away: they start no call once their last commit is [`FRESH_S`] old.
+    pub fn repeatable_without_log(&self) -> u64 {
+        self.accounts.len() as u64 * u64::from(self.max_in_flight + self.per_second * FRESH_S)
     }
 
     /// Messages go to the accounts of one platform only.

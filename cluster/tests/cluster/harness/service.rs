@@ -77,7 +77,6 @@ impl Role {
 
 /// A process. Dropping it kills it.
 pub struct Service {
-    pub role: Role,
     /// Tells it from other processes of its role.
     pub name: String,
     pub port: u16,
@@ -107,7 +106,7 @@ impl Service {
         let child = command.kill_on_drop(true).spawn().expect("the executable starts");
         let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
         let pid = pid.expect("it has not been waited for");
-        Self { role, name: name.to_owned(), port, child, pid, stdout, log }
+        Self { name: name.to_owned(), port, child, pid, stdout, log }
     }
 
     /// Waits until it says that it runs.

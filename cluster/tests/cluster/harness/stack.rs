@@ -86,11 +86,6 @@ impl Stack {
         self.run(&["kill", server.name(), "--signal", signal]).await;
     }
 
-    /// Stops a server as an operator does.
-    pub async fn stop(&self, server: Server) {
-        self.run(&["down", server.name()]).await;
-    }
-
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(programs::xtask());
         command.arg("stack").args(arguments).stdin(Stdio::null());
