@@ -54,7 +54,8 @@ async fn without_its_log_the_api_answers_503_in_time_and_202_soon_after_its_retu
     assert!(took < RETURN, "accepted again after {took:?}");
     traffic.push(during.done().await);
     traffic.push(Traffic::of_one(&cluster, &body));
-    let ledger = report.settles(&cluster, &mut traffic).await;
-    assert_eq!(ledger.total("duplicates"), 0);
+    // It was away for longer than a session: what could not be committed is done again.
+    report.allow(cluster.config.repeatable_without_log());
+    report.settles(&cluster, &mut traffic).await;
     cluster.stop().await;
 }

@@ -20,6 +20,7 @@ use chat4all_process::Random;
 use chat4all_process::backoff::{Backoff, BackoffPolicy};
 use chat4all_process::metric::Metric;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::partition_worker::{WorkerArgs, WorkerDeps, WorkerMsg};
@@ -115,6 +116,8 @@ pub struct IntakeState {
     gauges: GroupGauges,
     revoking: Vec<Revoking>,
     revocations: u64,
+    /// When the last tick had been dealt with.
+    ticked: Option<Instant>,
     stopping: bool,
 }
 
@@ -160,6 +163,7 @@ impl Actor for Intake {
             gauges,
             revoking: Vec::new(),
             revocations: 0,
+            ticked: None,
             stopping: false,
         })
     }
@@ -313,7 +317,13 @@ impl IntakeState {
 
     /// Commits what was reported since the last tick, and asks for new reports.
     async fn tick(&mut self) -> Result<(), ActorProcessingErr> {
+        // Ticks pile up while a commit takes its time: one of them is enough.
+        let half = self.args.worker.settings.commit_interval_ms.ms() / 2;
+        if self.ticked.is_some_and(|last| last.elapsed() < half) {
+            return Ok(());
+        }
         self.commit().await?;
+        self.ticked = Some(Instant::now());
         let topic = &self.args.source.topic;
         let in_hand: usize = self.partitions.values().map(|partition| partition.in_hand).sum();
         Metric::RecordsInHand.set(self.args.worker.service, &[topic], in_hand as f64);

@@ -91,9 +91,13 @@ impl Plan {
 
     fn conversation(&self, accounts: &[Account], index: usize) -> Conversation {
         let account = accounts[index % accounts.len()].clone();
+        // A platform that knows no conversations shows receivers: no two plans share one.
+        let index_of_plan =
+            self.name.bytes().fold(7, |n, byte| (n * 31 + usize::from(byte)) % 90_000);
+        let number = index_of_plan * 1_000 + index;
         let receiver = match account.platform {
-            "whatsapp" => format!("whatsapp:+5511{:09}", 900_000_000 + index),
-            other => format!("{other}:{}", 17_841_400_000_000_000_usize + index),
+            "whatsapp" => format!("whatsapp:+5511{:09}", 900_000_000 + number),
+            other => format!("{other}:{}", 17_841_400_000_000_000_usize + number),
         };
         let id = format!("{}-{index}", self.name);
         Conversation { id, account, receiver, accepted: Vec::new() }
