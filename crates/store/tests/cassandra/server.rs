@@ -1,5 +1,6 @@
 //! The server of `cargo xtask stack up`, and a store of a test's own in it.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ use chat4all_store::{
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use tokio::sync::OnceCell;
+
+/// How often a trace is asked for before a test fails.
+const TRACE_LOOKS: NonZeroU32 = NonZeroU32::new(150).unwrap();
 
 /// Where most tests are: made anew by each run.
 pub const KEYSPACE: &str = "chat4all_test";
@@ -41,7 +45,13 @@ pub fn settings(keyspace: &str) -> CassandraSettings {
 
 /// What an operator sees.
 pub async fn operator() -> Session {
-    let session = SessionBuilder::new().known_node(address()).build().await;
+    let session = SessionBuilder::new()
+        .known_node(address())
+        // Cassandra writes a trace when it finds the time: on a busy machine, seconds later.
+        .tracing_info_fetch_attempts(TRACE_LOOKS)
+        .tracing_info_fetch_interval(Duration::from_millis(200))
+        .build()
+        .await;
     session.expect("the server answers: cargo xtask stack up")
 }
 
