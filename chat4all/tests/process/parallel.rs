@@ -13,11 +13,12 @@ async fn a_thousand_conversations_are_delivered_beside_each_other() {
     let http = Http::new();
     let mut installation = Installation::new().limits(20_000, 2_000).latency_ms(350, 350);
     let running = installation.start().await;
-    // Both platforms throttle their first call, so that everything gathers behind it.
+    // Both platforms throttle their first call for longer than sending takes, also on a busy machine,
+    // so that everything gathers behind it.
     for platform in ["whatsapp", "instagram"] {
         let code = if platform == "whatsapp" { 130_429 } else { 613 };
         let fault =
-            json!({"kind": "error", "platform": platform, "code": code, "retry_after_s": 5});
+            json!({"kind": "error", "platform": platform, "code": code, "retry_after_s": 15});
         let url = format!("{}/_sim/faults", installation.url("simulator"));
         let added = http.post(&url, &fault).await.expect("an answer");
         assert_eq!(added.status, StatusCode::CREATED, "{}", added.text);
