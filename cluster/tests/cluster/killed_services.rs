@@ -19,7 +19,8 @@ async fn a_killed_service_loses_nothing_and_only_a_connectors_last_calls_are_rep
         let (after, autopsy) = cluster.kill_and_restart(role).await;
         report.recovered(format!("{} goes on after", role.name()), after);
         if let Some(found) = autopsy {
-            report.autopsy(&cluster, found);
+            let bound = cluster.config.repeatable(found.platform);
+            report.autopsy(found, bound);
         }
     }
     assert!(sending.accepted() < plan.total(), "the kills came while messages came in");

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
 
 use crate::harness::{
-    Cluster, Config, Ids, Plan, Report, Role, Server, Signal, Traffic, eventually,
+    Cluster, Config, Ids, LastMoments, Plan, Report, Role, Server, Signal, Traffic, eventually,
 };
 
 /// Within this an API without a log answers.
@@ -24,6 +24,7 @@ async fn without_its_log_the_api_answers_503_in_time_and_202_soon_after_its_retu
     let mut traffic = vec![plan("before").start(&cluster).done().await];
     let during = plan("during").start(&cluster);
     eventually("messages come in", async || (during.accepted() >= 20).then_some(())).await;
+    let last = LastMoments::of(&cluster).await;
     cluster.stack.signal(Server::Kafka, Signal::Kill).await;
     let url = format!("{}/v1/messages", cluster.url(Role::Api));
     let mut body = json!({
@@ -42,6 +43,7 @@ async fn without_its_log_the_api_answers_503_in_time_and_202_soon_after_its_retu
         assert!(body["message_id"] == Value::Null || body["message_id"] == id);
         body["message_id"] = id;
     }
+    let accepted = last.accepted(&cluster).await;
     cluster.stack.start_again(Server::Kafka).await;
     let returned = Instant::now();
     eventually("a message is accepted", async || {
@@ -54,8 +56,7 @@ async fn without_its_log_the_api_answers_503_in_time_and_202_soon_after_its_retu
     assert!(took < RETURN, "accepted again after {took:?}");
     traffic.push(during.done().await);
     traffic.push(Traffic::of_one(&cluster, &body));
-    // It was away for longer than a session: what could not be committed is done again.
-    report.allow(cluster.config.repeatable_without_log());
+    accepted.examine(&cluster, &mut report).await;
     report.settles(&cluster, &mut traffic).await;
     cluster.stop().await;
 }

@@ -14,7 +14,8 @@ fn part_of(config: &Config, platform: &str) -> String {
 
 #[tokio::test]
 async fn a_message_to_each_platform_is_read_and_each_connector_knows_only_its_own() {
-    let config = Config::new(&[("whatsapp", 1), ("instagram", 1)]);
+    let config = Config::new(&[("whatsapp", 1), ("instagram", 1)])
+        .set("simulation.simulator.read_per_mille", 1_000);
     let mut cluster = Cluster::without_services("one_message", config).await;
     for role in Role::SERVICES {
         match role {

@@ -6,7 +6,7 @@ use crate::harness::{Cluster, Config, Ids, Ledger, Plan, Report, Role};
 async fn a_rolling_restart_loses_and_repeats_nothing() {
     let config = Config::new(&[("whatsapp", 2), ("instagram", 2)]);
     let mut cluster = Cluster::start("rolling_restart", config).await;
-    let mut report = Report::new("rolling restart");
+    let report = Report::new("rolling restart");
     let plan = Plan {
         name: "rolling",
         conversations: 500,

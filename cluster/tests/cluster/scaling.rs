@@ -2,11 +2,10 @@
 
 use tokio::time::Instant;
 
-use crate::harness::{Cluster, Config, Ids, Ledger, Plan, Report, Role, eventually};
+use crate::harness::{Cluster, Config, Ids, Ledger, OUTLASTED, Plan, Report, Role, eventually};
 
 const CONNECTOR: Role = Role::Connector("whatsapp");
 const ACCOUNTS: usize = 6;
-const OUTLASTED: &str = "chat4all_calls_outlasted_drain_total";
 const ASSIGNED: &str = "chat4all_partitions_assigned";
 
 /// Waits until the instances have so many partitions each.

@@ -12,7 +12,7 @@ const AWAY: Duration = Duration::from_secs(60);
 async fn a_store_away_for_a_minute_costs_no_message_and_makes_no_client_send_twice() {
     let config = Config::new(&[("whatsapp", 2), ("instagram", 2)]);
     let cluster = Cluster::start("store_away", config).await;
-    let mut report = Report::new("a store away for a minute");
+    let report = Report::new("a store away for a minute");
     let plan = |name, conversations, ids| {
         let (messages, per_second) = (10, 10);
         Plan { name, conversations, messages, per_second, ids }

@@ -1,5 +1,5 @@
-//! What a connector leaves behind that is killed or frozen: which calls it had under way, and what
-//! it had finished without a commit. That, and nothing else, may be sent again.
+//! What a connector leaves behind that is killed, frozen or cut off from its log: which calls it had
+//! under way, and what it had finished without a commit. That, and nothing else, may be sent again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use chat4all_eventlog::{EventLog, Record, TopicPartition};
 use serde_json::Value;
 
 use super::groups::{Committed, Group};
-use super::{Cluster, Ledger, Role};
+use super::{Cluster, Ledger, Report, Role};
 
 const STATUSES: &str = "status-updates";
 
 /// What had been committed and published at a connector's last moment.
 pub struct LastMoment {
-    platform: &'static str,
+    pub platform: &'static str,
     committed: Vec<Committed>,
     /// How many status events each partition held.
     statuses: BTreeMap<u32, u64>,
@@ -44,7 +44,8 @@ impl Autopsy {
 }
 
 impl LastMoment {
-    /// Of the only connector of a platform, straight after it has been killed or frozen.
+    /// Of the only connector of a platform, straight after it has been killed or frozen; or straight
+    /// before its log goes away, which then knows of a little less than was committed.
     pub async fn of(cluster: &Cluster, platform: &'static str) -> Self {
         let group = Group::of(cluster, Role::Connector(platform)).expect("connectors read the log");
         let (committed, log) = (group.committed().await, log(cluster));
@@ -56,13 +57,12 @@ impl LastMoment {
         Self { platform, committed, statuses }
     }
 
-    /// Holds the platform's ledger against it; to be called before a successor sends anything.
-    pub async fn examine(self, cluster: &Cluster) -> Autopsy {
-        let accepted = Ledger::accepted(cluster, self.platform).await;
+    /// Holds against it what the platform had accepted before a successor sent anything.
+    pub async fn examine(self, cluster: &Cluster, accepted: &BTreeSet<String>) -> Autopsy {
         let log = log(cluster);
         let completed = self.completions(&log).await;
         let (mut in_flight, mut times) = (0, Vec::new());
-        for id in self.open(&log).await.intersection(&accepted) {
+        for id in self.open(&log).await.intersection(accepted) {
             match completed.get(id) {
                 Some(at_ms) => times.push(*at_ms),
                 None => in_flight += 1,
@@ -103,6 +103,40 @@ impl LastMoment {
             }
         }
         open
+    }
+}
+
+/// The last moments of the connectors of all platforms, when their log goes away. No process dies, but
+/// if it is away for longer than a session, what could not be committed is done again.
+#[derive(Default)]
+pub struct LastMoments(Vec<(LastMoment, BTreeSet<String>)>);
+
+impl LastMoments {
+    /// To be called straight before.
+    pub async fn of(cluster: &Cluster) -> Self {
+        let mut moments = Vec::new();
+        for platform in cluster.config.platforms() {
+            moments.push((LastMoment::of(cluster, platform).await, BTreeSet::new()));
+        }
+        Self(moments)
+    }
+
+    /// With what the platforms have accepted, once no call starts any more: to be called while the
+    /// log is away.
+    pub async fn accepted(mut self, cluster: &Cluster) -> Self {
+        for (last, accepted) in &mut self.0 {
+            *accepted = Ledger::accepted(cluster, last.platform).await;
+        }
+        self
+    }
+
+    /// To be called once the log is back.
+    pub async fn examine(self, cluster: &Cluster, report: &mut Report) {
+        for (last, accepted) in self.0 {
+            let found = last.examine(cluster, &accepted).await;
+            let bound = cluster.config.repeatable_without_log(found.platform);
+            report.autopsy(found, bound);
+        }
     }
 }
 

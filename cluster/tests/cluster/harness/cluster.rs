@@ -12,7 +12,7 @@ use super::autopsy::{Autopsy, LastMoment};
 use super::groups::Group;
 use super::service::Service;
 use super::stack::Stack;
-use super::{Config, Http, Role, eventually, ports};
+use super::{Config, Http, Ledger, Role, eventually, ports};
 
 /// See the module. Dropping it ends everything.
 pub struct Cluster {
@@ -115,7 +115,10 @@ impl Cluster {
         self.spawn(role, &role.name());
         // The dead one keeps its partitions until its session is over: nobody calls until then.
         let autopsy = match last {
-            Some(last) => Some(last.examine(self).await),
+            Some(last) => {
+                let accepted = Ledger::accepted(self, last.platform).await;
+                Some(last.examine(self, &accepted).await)
+            }
             None => None,
         };
         self.recovers(role, before).await;

@@ -1,6 +1,6 @@
 //! One configuration file for every service of a test, as an operator would write it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::Role;
@@ -45,6 +45,8 @@ impl Config {
             .simulator("latency", 60, 120)
             .simulator("delivered_after", 10, 40)
             .simulator("read_after", 10, 40)
+            // Each costs as much as a delivery, and thousands show nothing that some do not.
+            .set("simulation.simulator.read_per_mille", 100)
             .set("simulation.simulator.webhook_timeout_ms", 3_000)
             .limits(200, 50)
     }
@@ -112,16 +114,25 @@ impl Config {
     /// The most messages that a platform's connector can have in flight, or finished since its last
     /// commit, at any moment (I6): what a kill of it may cause to be sent again.
     pub fn repeatable(&self, platform: &str) -> u64 {
-        let accounts = self.accounts.iter().filter(|account| account.platform == platform).count();
         // The pacer saves up a tenth of a second.
         let completed = self.per_second * COMMIT_INTERVAL_MS / 1_000 + self.per_second / 10;
-        accounts as u64 * u64::from(self.max_in_flight + completed)
+        self.accounts_of(platform) * u64::from(self.max_in_flight + completed)
     }
 
-    /// The most messages that all connectors can have in flight, or finished since their last commit,
-    /// when the log goes away: they start no call once their last commit is [`FRESH_S`] old.
-    pub fn repeatable_without_log(&self) -> u64 {
-        self.accounts.len() as u64 * u64::from(self.max_in_flight + self.per_second * FRESH_S)
+    /// As [`Config::repeatable`], when the log goes away: no call starts once the last commit is
+    /// [`FRESH_S`] old.
+    pub fn repeatable_without_log(&self, platform: &str) -> u64 {
+        let most = self.max_in_flight + self.per_second * FRESH_S;
+        self.accounts_of(platform) * u64::from(most)
+    }
+
+    fn accounts_of(&self, platform: &str) -> u64 {
+        self.accounts.iter().filter(|account| account.platform == platform).count() as u64
+    }
+
+    /// The platforms that messages go to.
+    pub fn platforms(&self) -> BTreeSet<&'static str> {
+        self.accounts.iter().map(|account| account.platform).collect()
     }
 
     /// Messages go to the accounts of one platform only.

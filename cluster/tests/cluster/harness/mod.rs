@@ -15,14 +15,14 @@ mod traffic;
 
 use std::time::Duration;
 
-pub use self::autopsy::LastMoment;
+pub use self::autopsy::{LastMoment, LastMoments};
 pub use self::cluster::Cluster;
 pub use self::config::{Account, Config};
 pub use self::groups::Group;
 pub use self::http::Http;
 pub use self::ledger::Ledger;
 pub use self::report::Report;
-pub use self::service::Role;
+pub use self::service::{OUTLASTED, Role};
 pub use self::stack::{Server, Signal};
 pub use self::traffic::{Ids, Plan, Traffic};
 

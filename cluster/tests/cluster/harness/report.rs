@@ -2,19 +2,19 @@
 //! accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::fmt::Display;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::time::{Duration, Instant};
 
 use super::autopsy::Autopsy;
 use super::traffic::{Conversation, Traffic};
 use super::{Cluster, Ledger, Role, eventually};
 
 /// The ledger of one test, as it is printed.
-#[derive(Default)]
 pub struct Report {
     name: &'static str,
-    /// What happened, and how long it took until everything went on.
-    recoveries: Vec<(String, Duration)>,
+    began: Instant,
     autopsies: Vec<Autopsy>,
     /// The most duplicates that are allowed, beside those of the autopsies.
     allowed: u64,
@@ -35,11 +35,17 @@ struct Outcome {
 
 impl Report {
     pub fn new(name: &'static str) -> Self {
-        Self { name, ..Self::default() }
+        Self { name, began: Instant::now(), autopsies: Vec::new(), allowed: 0 }
     }
 
-    pub fn recovered(&mut self, what: impl ToString, after: Duration) {
-        self.recoveries.push((what.to_string(), after));
+    /// A line, with the seconds since the traffic began.
+    pub fn say(&self, text: impl Display) {
+        eprintln!("{:>6.1} s  {}: {text}", self.began.elapsed().as_secs_f64(), self.name);
+    }
+
+    /// How long it took until everything went on after what had happened.
+    pub fn recovered(&self, what: impl Display, after: Duration) {
+        self.say(format!("{what} {:.1} s", after.as_secs_f64()));
     }
 
     /// So many more duplicates are allowed.
@@ -47,15 +53,14 @@ impl Report {
         self.allowed += duplicates;
     }
 
-    /// What a killed or frozen connector left behind may be sent again, and must be within the
-    /// bound that follows from the settings.
-    pub fn autopsy(&mut self, cluster: &Cluster, found: Autopsy) {
-        let bound = cluster.config.repeatable(found.platform);
-        eprintln!(
-            "{}: {} left {} calls in flight, and {} that it had completed within {} ms without a \
+    /// What a connector left behind may be sent again, and must be within the bound that follows from
+    /// the settings.
+    pub fn autopsy(&mut self, found: Autopsy, bound: u64) {
+        self.say(format!(
+            "{} left {} calls in flight, and {} that it had completed within {} ms without a \
              commit; allowed are {bound}",
-            self.name, found.platform, found.in_flight, found.uncommitted, found.uncommitted_ms
-        );
+            found.platform, found.in_flight, found.uncommitted, found.uncommitted_ms
+        ));
         assert!(found.repeatable() <= bound);
         self.autopsies.push(found);
     }
@@ -69,6 +74,7 @@ impl Report {
     /// happened: nothing failed, lost or overtaken, no two calls of a conversation at once, and no
     /// more duplicates than allowed.
     pub async fn settles(&self, cluster: &Cluster, traffic: &mut [Traffic]) -> Ledger {
+        self.say("everything is accepted");
         let mut outcome = Outcome::default();
         for conversation in traffic.iter().flat_map(|traffic| &traffic.conversations) {
             outcome.ends(&statuses(cluster, conversation).await);
@@ -93,25 +99,20 @@ impl Report {
     fn print(&self, traffic: &[Traffic], outcome: &Outcome, duplicates: u64, overlaps: u64) {
         let accepted: usize = traffic.iter().map(Traffic::accepted).sum();
         let Outcome { delivered, failed, lost, reordered, strange } = outcome;
-        eprintln!(
-            "{}: accepted {accepted}, delivered {delivered}, failed {failed}, lost {lost}, \
+        self.say(format!(
+            "accepted {accepted}, delivered {delivered}, failed {failed}, lost {lost}, \
              duplicated {duplicates} (allowed {}), reordered {reordered}, overlaps {overlaps}, \
              strange {strange}",
-            self.name,
             self.bound()
-        );
+        ));
         for Traffic { counts, .. } in traffic {
-            let count = |count: &std::sync::atomic::AtomicUsize| count.load(Ordering::Relaxed);
-            eprintln!(
-                "{}: answered 503 {} times and not at all {} times; slowest answer {} ms",
-                self.name,
+            let count = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+            self.say(format!(
+                "answered 503 {} times and not at all {} times; slowest answer {} ms",
                 count(&counts.unavailable),
                 count(&counts.unanswered),
                 count(&counts.slowest_ms)
-            );
-        }
-        for (what, after) in &self.recoveries {
-            eprintln!("{}: {what}: {:.1} s", self.name, after.as_secs_f64());
+            ));
         }
     }
 }

@@ -15,6 +15,9 @@ use super::{Http, PATIENCE, POLL, eventually};
 /// How many lines of a process's log a failing test shows.
 const LAST_WORDS: usize = 30;
 
+/// Calls that a hand-over of their partition has cut off: the next owner makes them again.
+pub const OUTLASTED: &str = "chat4all_calls_outlasted_drain_total";
+
 /// What a process is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {

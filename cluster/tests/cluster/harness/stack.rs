@@ -92,6 +92,8 @@ impl Stack {
         command.env("CHAT4ALL_STACK_FOLDER", &self.folder);
         command.env("CHAT4ALL_STACK_KAFKA", self.kafka.to_string());
         command.env("CHAT4ALL_STACK_CASSANDRA", self.cassandra.to_string());
+        // These servers live for two minutes: what the second compiler costs is never earned back.
+        command.env("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1");
         command
     }
 

@@ -10,16 +10,19 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, Interval, MissedTickBehavior, interval, timeout};
 
-use super::{Account, Cluster, Http, PATIENCE, POLL, Role};
+use super::{Account, Cluster, Http, PATIENCE, Role};
 
 /// Requests under way at a time.
 const SENDERS: usize = 32;
 
+/// After how long a client repeats a message: sooner than any Retry-After asks for.
+const REPEAT: Duration = Duration::from_millis(250);
+
 /// Who names the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ids {
-    /// The client, with a UUIDv7; every fourth message has a name of its own kind, which needs a
-    /// claim in the store.
+    /// The client, with a UUIDv7; every tenth message has a name of its own kind, which needs a claim
+    /// in the store.
     Client,
     /// As `Client`, without any that needs a claim.
     ClientUuids,
@@ -165,7 +168,7 @@ impl Client {
         let name = || format!("{}-{number}", to.id);
         match self.ids {
             Ids::Server => None,
-            Ids::Client if number % 4 == 3 => Some(name()),
+            Ids::Client if number % 10 == 4 => Some(name()),
             Ids::Client | Ids::ClientUuids => Some(uuid()),
             Ids::ClientNames => Some(name()),
         }
@@ -187,7 +190,7 @@ impl Client {
                 if let Some(id) = self.try_once(&mut body).await {
                     return id;
                 }
-                tokio::time::sleep(POLL).await; // sleep: another process tells nobody when
+                tokio::time::sleep(REPEAT).await; // sleep: a client comes again after a while
             }
         };
         timeout(PATIENCE, accepted).await.expect("a message is accepted in time")
