@@ -17,7 +17,7 @@ async fn a_connector_that_wakes_up_after_its_session_starts_nothing_that_another
         name: "freeze",
         conversations: 500,
         messages: 10,
-        per_second: 120,
+        per_second: 100,
         ids: Ids::Client,
     };
     let sending = plan.start(&cluster);

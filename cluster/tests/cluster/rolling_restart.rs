@@ -11,7 +11,7 @@ async fn a_rolling_restart_loses_and_repeats_nothing() {
         name: "rolling",
         conversations: 500,
         messages: 10,
-        per_second: 150,
+        per_second: 100,
         ids: Ids::Client,
     };
     let sending = plan.start(&cluster);

@@ -110,7 +110,7 @@ impl Plan {
     /// nobody answers; the next of its conversation follows then.
     pub fn start(self, cluster: &Cluster) -> Sending {
         let mut pace = interval(Duration::from_secs(1) / self.per_second);
-        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let pace = Arc::new(Mutex::new(pace));
         let (mut tasks, counts, random) = (JoinSet::new(), Arc::default(), Random::system());
         for sender in 0..SENDERS {

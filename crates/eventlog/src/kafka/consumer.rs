@@ -28,6 +28,10 @@ use crate::consumer::{Commit, CommitError, Consumer, ConsumerEvent, Subscription
 const POLL: Duration = Duration::from_millis(50);
 /// How often librdkafka says how far behind the group is.
 const STATISTICS_MS: &str = "5000";
+/// How long leaving the group may take. It takes a tenth of a second; without a broker to say
+/// goodbye to, librdkafka would wait for it for as long as a session lasts, and the group then
+/// forgets us after that time anyway.
+const LEAVE: Duration = Duration::from_secs(5);
 /// The most commits that wait for the one under way: callers wait for each.
 const WAITING_COMMITS: usize = 16;
 
@@ -246,7 +250,10 @@ impl Consumer for KafkaConsumer {
     fn close(&self) -> BoxFuture<'_, ()> {
         async {
             self.membership.order_leave();
-            self.membership.left().await;
+            if tokio::time::timeout(LEAVE, self.membership.left()).await.is_err() {
+                let group = &self.membership.group;
+                tracing::warn!(group, "no broker heard that this member of the group is leaving");
+            }
         }
         .boxed()
     }

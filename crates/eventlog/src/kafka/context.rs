@@ -102,8 +102,8 @@ impl ClientContext for Reporter {
             | RDKafkaLogLevel::Alert
             | RDKafkaLogLevel::Critical
             | RDKafkaLogLevel::Error
-            | RDKafkaLogLevel::Warning => tracing::warn!(facility, message, "librdkafka"),
-            _ => tracing::debug!(facility, message, "librdkafka"),
+            | RDKafkaLogLevel::Warning => tracing::warn!(facility, said = message, "librdkafka"),
+            _ => tracing::debug!(facility, said = message, "librdkafka"),
         }
     }
 
