@@ -97,6 +97,19 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A number from 0 on, with or without a fraction, if the field is there.
+    pub fn decimal(&self, field: &'static str) -> Result<Option<f64>, FieldError> {
+        let allowed = |number: &f64| number.is_finite() && *number >= 0.0;
+        match self.get(field) {
+            None => Ok(None),
+            Some(value) => value
+                .as_f64()
+                .filter(allowed)
+                .map(Some)
+                .ok_or_else(|| FieldError::new(field, Rule::new("must be a number, 0 or more"))),
+        }
+    }
+
     /// True or false; an absent field is false.
     pub fn flag(&self, field: &'static str) -> Result<bool, FieldError> {
         match self.get(field) {

@@ -14,7 +14,10 @@ pub mod status;
 pub mod time;
 pub mod topic;
 
-pub use event::{DeadLetter, Inbound, Message, Receipt, StatusUpdate};
+pub use event::{
+    AccountCommand, AccountCondition, AccountOrder, AccountRecord, AccountState, DeadLetter,
+    Inbound, Message, Receipt, StatusUpdate,
+};
 pub use fields::FieldError;
 pub use id::{
     AccountName, ConversationId, ExternalId, FileId, IdempotencyKey, MessageId, PlatformName,

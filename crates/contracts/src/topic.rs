@@ -10,6 +10,9 @@ pub const STATUS_UPDATES: &str = "status-updates";
 pub const RECEIPTS: &str = "receipts";
 /// Messages that people sent to us. Key: `platform:account:peer`. Written by connectors.
 pub const INBOUND: &str = "inbound";
+/// What operators want of accounts, and how accounts are: one partition, compacted. Key: kind and
+/// account, `state/whatsapp:main`. Written by the API (commands) and connectors (states).
+pub const ACCOUNTS: &str = "accounts";
 
 /// What a platform's connector delivers. Key: conversation; partition: the account's.
 /// Written by the router only.

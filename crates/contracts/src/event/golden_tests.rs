@@ -123,6 +123,75 @@ fn a_dead_letter_keeps_the_raw_bytes() {
     assert_eq!(letter.key(), "messages/3/42");
 }
 
+fn account_record(key: &str, value: &str) -> AccountRecord {
+    AccountRecord::parse(key.as_bytes(), value.as_bytes()).unwrap().unwrap()
+}
+
+#[test]
+fn a_command_has_its_golden_bytes() {
+    let golden = concat!(
+        r#"{"platform":"whatsapp","account":"main","command":"pause","at":1700000000000,"#,
+        r#""by":"maria","reason":"the number is being moved"}"#,
+    );
+    let AccountRecord::Command(command) = account_record("command/whatsapp:main", golden) else {
+        panic!("no command");
+    };
+    assert_eq!(json(&command), golden);
+    assert_eq!(command.key(), "command/whatsapp:main");
+    let close = golden.replace("pause", "close_breaker");
+    assert!(matches!(account_record("breaker/whatsapp:main", &close), AccountRecord::Command(_)));
+    let minimal = r#"{"platform":"whatsapp","account":"main","command":"resume","at":1,"x":[1]}"#;
+    let AccountRecord::Command(minimal) = account_record("command/whatsapp:main", minimal) else {
+        panic!("no command");
+    };
+    assert_eq!((&*minimal.by, minimal.reason), (UNKNOWN_OPERATOR, None));
+}
+
+#[test]
+fn an_accounts_state_has_its_golden_bytes() {
+    let golden = concat!(
+        r#"{"platform":"whatsapp","account":"main","state":"open","since":1700000000000,"#,
+        r#""until":1700000030000,"parked":7,"in_flight":1,"per_second":79.5,"#,
+        r#""consecutive_failures":5,"oldest_parked_at":1699999990000,"detail":"190","#,
+        r#""applied":12,"at":1700000001000,"owner":"connector-1"}"#,
+    );
+    let AccountRecord::State(state) = account_record("state/whatsapp:main", golden) else {
+        panic!("no state");
+    };
+    assert_eq!(json(&state), golden);
+    let minimal = r#"{"platform":"whatsapp","account":"main","state":"active","at":9}"#;
+    let AccountRecord::State(minimal) = account_record("state/whatsapp:main", minimal) else {
+        panic!("no state");
+    };
+    assert_eq!((minimal.since, minimal.parked, minimal.applied), (at(9), 0, None));
+}
+
+#[test]
+fn a_record_about_an_account_is_read_by_its_key() {
+    let command = r#"{"platform":"whatsapp","account":"main","command":"pause","at":1}"#;
+    let parse = |key: &str, value: &str| AccountRecord::parse(key.as_bytes(), value.as_bytes());
+    assert_eq!(parse("of-a-later-release/whatsapp:main", "?"), Ok(None));
+    for (key, value) in [
+        ("command/whatsapp:other", command.to_owned()),
+        ("breaker/whatsapp:main", command.to_owned()),
+        ("state/whatsapp:main", command.to_owned()),
+        ("command/whatsapp:main", command.replace("pause", "explode")),
+        ("command/whatsapp:main", command.replace("\"at\":1", "\"by\":\"x\"")),
+        ("command/whatsapp:main", command.replace("\"at\":1", "\"at\":1,\"by\":\"a\\nb\"")),
+        ("command/whatsapp:main", String::new()),
+    ] {
+        assert!(parse(key, &value).is_err(), "{key} {value}");
+    }
+}
+
+#[test]
+fn what_a_platform_says_is_cut_to_its_bound() {
+    let long = "é\n".repeat(MAX_NOTE_BYTES);
+    let cut = AccountState::detail(&long).unwrap();
+    assert!(cut.len() <= MAX_NOTE_BYTES && cut.chars().all(|c| c == 'é'));
+    assert_eq!(AccountState::detail(" \n"), None);
+}
+
 #[test]
 fn neither_debug_output_nor_errors_show_content_or_numbers() {
     let full = concat!(

@@ -5,6 +5,7 @@
 //! shape. A record that breaks the contract is [`FieldError`]: it goes to the dead letters of its
 //! topic and never stops a partition.
 
+mod account;
 mod dead_letter;
 mod inbound;
 mod message;
@@ -13,6 +14,10 @@ mod status_update;
 
 use std::time::Duration;
 
+pub use account::{
+    AccountCommand, AccountCondition, AccountOrder, AccountRecord, AccountState, MAX_BY_BYTES,
+    MAX_NOTE_BYTES, UNKNOWN_OPERATOR, operator_name, operator_reason,
+};
 pub use dead_letter::{DeadLetter, UNREADABLE};
 pub use inbound::Inbound;
 pub use message::Message;
