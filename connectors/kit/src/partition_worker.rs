@@ -367,8 +367,9 @@ impl WorkerState {
         let message = &entry.message;
         tracing::warn!(message_id = %message.message_id, %reason, detail, "a message failed");
         let origin = (&*entry.record.topic, entry.record.partition, entry.record.offset);
-        let letter = DeadLetter::given_up(origin, &entry.record.value, message, reason, detail);
         let account = &lane.account;
+        let letter = DeadLetter::given_up(origin, &entry.record.value, message, reason, detail)
+            .tried(account, entry.tries.made);
         let mut update =
             self.deps.statuses.about(message, account, Status::Failed, &entry.tries, now);
         update.reason = Some(reason);

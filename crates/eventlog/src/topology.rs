@@ -99,10 +99,12 @@ pub fn outbound(
     record(at, message.conversation_id.as_str(), message, now, headers)
 }
 
-/// A record for the dead letters of `origin`'s topic, on the same partition.
+/// A record for the dead letters of `origin`'s topic, on the same partition. It says when the
+/// letter was written and, for an unreadable record, when that record was.
 pub fn dead_letter(origin: &Record, letter: &DeadLetter, now: EpochMs) -> NewRecord {
     let at = TopicPartition::new(&topic::dead_letters(&origin.topic), origin.partition);
-    record(at, &letter.key(), letter, now, carried_headers(origin))
+    let letter = letter.clone().dated(origin.timestamp, now);
+    record(at, &letter.key(), &letter, now, carried_headers(origin))
 }
 
 /// The headers of a record that continues `origin`: our schema, its trace.

@@ -120,7 +120,23 @@ fn a_dead_letter_keeps_the_raw_bytes() {
     let letter = DeadLetter::parse(golden.as_bytes()).unwrap();
     assert_eq!(letter.raw, [0xff, 0x00, 0xfe]);
     assert_eq!(json(&letter), golden);
-    assert_eq!(letter.key(), "messages/3/42");
+    assert_eq!(letter.key(), "record:messages:3:42");
+}
+
+#[test]
+fn a_dead_letter_of_a_message_has_its_golden_bytes() {
+    let golden = concat!(
+        r#"{"topic":"whatsapp-outbound","partition":0,"offset":7,"reason":"refused","#,
+        r#""detail":"131026","raw":"e30=","message_id":"m-1","generation":2,"#,
+        r#""platform":"whatsapp","account":"main","conversation_id":"c-1","#,
+        r#""accepted_at":1700000000000,"given_up_at":1700000000500,"attempts":3}"#,
+    );
+    let letter = DeadLetter::parse(golden.as_bytes()).unwrap();
+    assert_eq!(json(&letter), golden);
+    assert_eq!(letter.key(), "message:m-1:2");
+    let older = golden.split(r#","platform""#).next().unwrap().to_owned() + "}";
+    let read = DeadLetter::parse(older.as_bytes()).unwrap();
+    assert_eq!((read.id(), read.platform, read.accepted_at), (letter.id(), None, None));
 }
 
 fn account_record(key: &str, value: &str) -> AccountRecord {

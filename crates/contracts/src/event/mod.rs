@@ -8,6 +8,7 @@
 mod account;
 mod dead_letter;
 mod inbound;
+mod letter_id;
 mod message;
 mod receipt;
 mod status_update;
@@ -20,6 +21,7 @@ pub use account::{
 };
 pub use dead_letter::{DeadLetter, UNREADABLE};
 pub use inbound::Inbound;
+pub use letter_id::LetterId;
 pub use message::Message;
 pub use receipt::Receipt;
 pub use status_update::StatusUpdate;
