@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chat4all_eventlog::inline::{InlineLog, InlineOptions};
 use chat4all_eventlog::{
-    Ack, Admission, AppendError, Bounds, Consumer, EventLog, LogError, NewRecord, Patience,
-    Producer, ProducerOptions, Record, Subscription, TopicPartition, TopicSpec,
+    Ack, Admission, AppendError, Bounds, Committed, Consumer, EventLog, LogError, NewRecord,
+    Patience, Producer, ProducerOptions, Record, Subscription, TopicPartition, TopicSpec,
 };
 use chat4all_process::{Clock, Random};
 use futures::FutureExt;
@@ -96,6 +96,14 @@ impl EventLog for TestLog {
         max: usize,
     ) -> BoxFuture<'a, Result<Vec<Record>, LogError>> {
         self.inner.read(at, from, max)
+    }
+
+    fn committed<'a>(
+        &'a self,
+        group: &'a str,
+        partitions: &'a [TopicPartition],
+    ) -> BoxFuture<'a, Result<Vec<Option<Committed>>, LogError>> {
+        self.inner.committed(group, partitions)
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), LogError>> {

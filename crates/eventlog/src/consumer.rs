@@ -160,6 +160,15 @@ pub struct Commit {
     pub note: String,
 }
 
+/// What a group has committed for a partition: where the successor of its owner begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The offset: every record before it is handled.
+    pub offset: u64,
+    /// The commit's note: what is handled beyond the offset. Empty if nothing is.
+    pub note: String,
+}
+
 /// Why a commit of one partition was refused. The others of the same call may have succeeded.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CommitError {

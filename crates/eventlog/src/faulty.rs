@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use crate::{
-    Ack, AppendError, Bounds, Commit, CommitError, Consumer, ConsumerEvent, EventLog, LogError,
-    NewRecord, Patience, Producer, ProducerOptions, Record, Subscription, TopicPartition,
+    Ack, AppendError, Bounds, Commit, CommitError, Committed, Consumer, ConsumerEvent, EventLog,
+    LogError, NewRecord, Patience, Producer, ProducerOptions, Record, Subscription, TopicPartition,
     TopicSpec,
 };
 
@@ -82,6 +82,14 @@ impl EventLog for FaultyLog {
             Some(error) => Box::pin(async { Err(error) }),
             None => self.inner.read(at, from, max),
         }
+    }
+
+    fn committed<'a>(
+        &'a self,
+        group: &'a str,
+        partitions: &'a [TopicPartition],
+    ) -> BoxFuture<'a, Result<Vec<Option<Committed>>, LogError>> {
+        self.inner.committed(group, partitions)
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), LogError>> {

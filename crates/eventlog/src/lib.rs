@@ -38,7 +38,7 @@ use futures::future::BoxFuture;
 use thiserror::Error;
 
 pub use consumer::{
-    Assignment, Commit, CommitError, Consumer, ConsumerEvent, Epoch, RevokeAck, Revoked,
+    Assignment, Commit, CommitError, Committed, Consumer, ConsumerEvent, Epoch, RevokeAck, Revoked,
     Subscription, TopicPartition,
 };
 pub use producer::{Ack, Admission, AppendError, Patience, Producer, ProducerOptions, append};
@@ -137,6 +137,17 @@ pub trait EventLog: Send + Sync + 'static {
         from: u64,
         max: usize,
     ) -> BoxFuture<'a, Result<Vec<Record>, LogError>>;
+
+    /// What a group has committed for each of `partitions`, in their order; `None` = nothing yet.
+    /// Anybody may ask, a member or not. Only durable commits are told.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownPartition`] if one of them does not exist.
+    fn committed<'a>(
+        &'a self,
+        group: &'a str,
+        partitions: &'a [TopicPartition],
+    ) -> BoxFuture<'a, Result<Vec<Option<Committed>>, LogError>>;
 
     /// Whether the log answers.
     fn check(&self) -> BoxFuture<'_, Result<(), LogError>>;

@@ -5,7 +5,7 @@ use futures::FutureExt;
 use super::Harness;
 use super::kit::{Scene, numbers, texts, within};
 use crate::consumer::MAX_NOTE_CHARS;
-use crate::{Commit, CommitError, ConsumerEvent, Epoch, LogError};
+use crate::{Commit, CommitError, Committed, ConsumerEvent, Epoch, LogError, TopicPartition};
 
 pub async fn an_unclean_stop_redelivers_from_the_last_commit<H: Harness>() {
     let scene = Scene::<H>::new(1).await;
@@ -224,4 +224,32 @@ pub async fn a_stale_commit_is_refused_alone<H: Harness>() {
     member.until_holding(2).await;
     assert_eq!(member.holds[&bad].note, None);
     assert_eq!(member.holds[&good].note.as_deref(), Some("good"));
+}
+
+pub async fn anybody_sees_what_a_group_has_committed<H: Harness>() {
+    let scene = Scene::<H>::new(2).await;
+    let positions = scene.write(0, &numbers(0..5)).await;
+    let both = [scene.at(1), scene.at(0)];
+    let group = scene.harness.name("group");
+    let mut member = scene.join("group").await;
+    member.until(|member| member.records.len() == 5).await;
+    let third = positions[3].offset;
+    assert_eq!(member.commit(vec![member.commit_of(&scene.at(0), third, "note")]).await, []);
+    let seen = async |scene: &Scene<H>, group: &str, at: &[TopicPartition]| {
+        let log = scene.log();
+        within("asking for commits", log.committed(group, at)).await
+    };
+    let committed = Some(Committed { offset: third, note: "note".to_owned() });
+    let found = seen(&scene, &group, &both).await.unwrap();
+    assert_eq!(found[1], committed, "in the order of the question, beside a member");
+    // A log may commit where a new group begins.
+    assert!(found[0].as_ref().is_none_or(|at| at.offset == 0 && at.note.is_empty()));
+    member.close().await;
+    let scene = scene.reopen().await;
+    assert_eq!(seen(&scene, &group, &both).await.unwrap()[1], committed, "without any member");
+    let nobody = scene.harness.name("nobody");
+    assert_eq!(seen(&scene, &nobody, &both).await, Ok(vec![None, None]));
+    let unknown = scene.at(2);
+    let refused = seen(&scene, &group, &[scene.at(0), unknown.clone()]).await;
+    assert_eq!(refused, Err(LogError::UnknownPartition(unknown)));
 }

@@ -122,6 +122,7 @@ macro_rules! eventlog_conformance {
             consuming::a_closed_consumer_says_so,
             consuming::restart_begins_again_at_the_last_commit,
             consuming::a_stale_commit_is_refused_alone,
+            consuming::anybody_sees_what_a_group_has_committed,
             handing_over::a_second_member_begins_where_the_first_committed,
             handing_over::a_leaving_member_hands_over_without_redelivery,
             handing_over::a_dropped_member_is_replaced_at_its_last_commit,

@@ -27,8 +27,8 @@ use catalog::Catalog;
 use floor::Floor;
 use tables::Range;
 
-use crate::consumer::{Consumer, Subscription, TopicPartition};
-use crate::group::{Backing, FETCH_BYTES, Fetched, Groups, Ticket, subscribe};
+use crate::consumer::{Committed, Consumer, Subscription, TopicPartition};
+use crate::group::{Backing, FETCH_BYTES, Fetched, Groups, Ticket, committed, subscribe};
 use crate::producer::{Producer, ProducerOptions};
 use crate::record::Record;
 use crate::room::QueueBounds;
@@ -248,6 +248,14 @@ impl EventLog for EmbeddedLog {
         max: usize,
     ) -> BoxFuture<'a, Result<Vec<Record>, LogError>> {
         self.0.read_all(at, from, max).boxed()
+    }
+
+    fn committed<'a>(
+        &'a self,
+        group: &'a str,
+        partitions: &'a [TopicPartition],
+    ) -> BoxFuture<'a, Result<Vec<Option<Committed>>, LogError>> {
+        futures::future::ready(committed(&*self.0, group, partitions)).boxed()
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), LogError>> {

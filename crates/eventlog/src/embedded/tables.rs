@@ -12,8 +12,8 @@ use chat4all_sqlite::DbError;
 use chat4all_sqlite::rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::headers;
-use crate::consumer::{Commit, TopicPartition};
-use crate::group::{Committed, Offsets};
+use crate::consumer::{Commit, Committed, TopicPartition};
+use crate::group::Offsets;
 use crate::record::{NewRecord, Record};
 use crate::{Bounds, TopicSpec};
 

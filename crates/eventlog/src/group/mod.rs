@@ -18,14 +18,13 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::consumer::{Consumer, Subscription, TopicPartition};
+use crate::consumer::{Committed, Consumer, Subscription, TopicPartition};
 use crate::record::Record;
 use crate::{Bounds, LogError};
 
 use member::GroupMember;
 use state::{Group, Member, MemberId};
 
-pub(crate) use state::Committed;
 pub(crate) use ticket::Ticket;
 
 /// The most bytes of records that one read for a consumer takes, unless one record is longer.
@@ -105,6 +104,21 @@ impl Groups {
             }
         });
     }
+}
+
+/// What a group has committed: see [`crate::EventLog::committed`].
+pub(crate) fn committed<B: Backing>(
+    log: &B,
+    group: &str,
+    partitions: &[TopicPartition],
+) -> Result<Vec<Option<Committed>>, LogError> {
+    if let Some(unknown) = partitions.iter().find(|at| log.bounds(at).is_none()) {
+        return Err(LogError::UnknownPartition(unknown.clone()));
+    }
+    Ok(log.groups().with(|state| {
+        let of_group = state.committed.get(group);
+        partitions.iter().map(|at| of_group?.get(at).cloned()).collect()
+    }))
 }
 
 /// Joins a group.

@@ -20,13 +20,6 @@ pub(super) struct MemberId(pub(super) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ReleaseId(pub(super) u64);
 
-/// Where the successor of a commit begins.
-#[derive(Clone, Debug)]
-pub(crate) struct Committed {
-    pub(crate) offset: u64,
-    pub(crate) note: String,
-}
-
 /// A member.
 pub(super) struct Member {
     pub(super) topics: BTreeSet<Arc<str>>,

@@ -5,9 +5,11 @@ use std::ops::Bound;
 use tokio::time::Instant;
 
 use super::state::{Group, Hold, Member, MemberId, ReleaseId, Slot, Stop};
-use super::{Backing, Committed, State};
+use super::{Backing, State};
 use crate::Bounds;
-use crate::consumer::{Assignment, ConsumerEvent, Epoch, RevokeAck, Revoked, TopicPartition};
+use crate::consumer::{
+    Assignment, Committed, ConsumerEvent, Epoch, RevokeAck, Revoked, TopicPartition,
+};
 use crate::record::Record;
 use crate::start::{self, Missing};
 

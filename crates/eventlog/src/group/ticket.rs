@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::{Backing, Committed};
+use super::Backing;
 use crate::LogError;
-use crate::consumer::Commit;
+use crate::consumer::{Commit, Committed};
 
 /// Commits that were found valid. Their partitions begin nowhere else until this is finished or
 /// dropped, so a successor can never begin before a commit that is about to become durable.

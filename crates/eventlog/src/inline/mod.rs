@@ -17,8 +17,8 @@ use futures::future::{BoxFuture, ready};
 
 use state::State;
 
-use crate::consumer::{Consumer, Subscription, TopicPartition};
-use crate::group::{Backing, FETCH_BYTES, Fetched, Groups, Offsets, Ticket, subscribe};
+use crate::consumer::{Committed, Consumer, Subscription, TopicPartition};
+use crate::group::{Backing, FETCH_BYTES, Fetched, Groups, Offsets, Ticket, committed, subscribe};
 use crate::producer::{Producer, ProducerOptions};
 use crate::record::Record;
 use crate::room::QueueBounds;
@@ -178,6 +178,14 @@ impl EventLog for InlineLog {
         let unknown = || LogError::UnknownPartition(at.clone());
         let read = self.0.with(|state| state.read(at, from, max, usize::MAX));
         ready(read.map(|fetched| fetched.records).ok_or_else(unknown)).boxed()
+    }
+
+    fn committed<'a>(
+        &'a self,
+        group: &'a str,
+        partitions: &'a [TopicPartition],
+    ) -> BoxFuture<'a, Result<Vec<Option<Committed>>, LogError>> {
+        ready(committed(&*self.0, group, partitions)).boxed()
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), LogError>> {

@@ -37,7 +37,7 @@ use producer::{KafkaProducer, NoProducer};
 use reader::{Reader, unavailable};
 use topics::Topics;
 
-use crate::consumer::{Consumer, Subscription, TopicPartition};
+use crate::consumer::{Committed, Consumer, Subscription, TopicPartition};
 use crate::producer::{Producer, ProducerOptions};
 use crate::record::Record;
 use crate::{Bounds, EventLog, LogError, TopicSpec};
@@ -202,6 +202,17 @@ impl EventLog for KafkaLog {
         let at = at.clone();
         let read = move |inner: &Inner| inner.reader.read(&inner.settings, &at, from, max);
         async move { self.0.ask(read).await }.boxed()
+    }
+
+    fn committed<'a>(
+        &'a self,
+        group: &'a str,
+        partitions: &'a [TopicPartition],
+    ) -> BoxFuture<'a, Result<Vec<Option<Committed>>, LogError>> {
+        let (group, partitions) = (group.to_owned(), partitions.to_vec());
+        let committed =
+            move |inner: &Inner| inner.reader.committed(&inner.settings, &group, &partitions);
+        async move { self.0.ask(committed).await }.boxed()
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), LogError>> {

@@ -81,12 +81,14 @@ pub(super) fn starts<C: ConsumerContext>(
     Ok(partitions.iter().map(start).collect())
 }
 
-type Committed = (Option<u64>, Option<String>);
+/// An offset and its note.
+type Found = (Option<u64>, Option<String>);
 
-fn committed<C: ConsumerContext>(
+/// What the consumer's group has committed.
+pub(super) fn committed<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &[TopicPartition],
-) -> Result<BTreeMap<TopicPartition, Committed>, KafkaError> {
+) -> Result<BTreeMap<TopicPartition, Found>, KafkaError> {
     let asked = list(partitions, Offset::Invalid)?;
     let answered = consumer.committed_offsets(asked, ANSWER)?;
     let mut committed = BTreeMap::new();

@@ -11,7 +11,7 @@ use super::context::Reporter;
 use super::positions;
 use super::queue::record;
 use super::settings::KafkaSettings;
-use crate::consumer::TopicPartition;
+use crate::consumer::{Committed, TopicPartition};
 use crate::record::Record;
 use crate::{Bounds, LogError};
 
@@ -76,6 +76,27 @@ impl Reader {
         let bounds = positions::bounds(&self.client, std::slice::from_ref(at));
         let bounds = bounds.map_err(unavailable)?;
         bounds.get(at).copied().ok_or_else(|| LogError::UnknownPartition(at.clone()))
+    }
+
+    /// What a group has committed. Names the group without joining it, which every broker allows.
+    pub(super) fn committed(
+        &self,
+        settings: &KafkaSettings,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<Option<Committed>>, LogError> {
+        partitions.iter().try_for_each(|at| self.require(at))?;
+        let reporter = self.client.context().as_ref().clone();
+        let mut config = settings.client(reporter.service);
+        config.set("group.id", group).set("enable.auto.commit", "false");
+        let client: BaseConsumer<Reporter> =
+            BaseConsumer::from_config_and_context(&config, reporter).map_err(unavailable)?;
+        let mut found = positions::committed(&client, partitions).map_err(unavailable)?;
+        let committed = partitions.iter().map(|at| {
+            let (offset, note) = found.remove(at).unwrap_or_default();
+            offset.map(|offset| Committed { offset, note: note.unwrap_or_default() })
+        });
+        Ok(committed.collect())
     }
 
     /// Reads as [`EventLog::read`](crate::EventLog::read) promises.
