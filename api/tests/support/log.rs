@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use chat4all_eventlog::inline::{InlineLog, InlineOptions};
 use chat4all_eventlog::{
-    Ack, Admission, AppendError, Bounds, Committed, Consumer, EventLog, LogError, NewRecord,
-    Patience, Producer, ProducerOptions, Record, Subscription, TopicPartition, TopicSpec,
+    Ack, Admission, AppendError, Bounds, Committed, Consumer, EventLog, Follower, LogError,
+    NewRecord, Patience, Producer, ProducerOptions, Record, Subscription, TopicPartition,
+    TopicSpec,
 };
 use chat4all_process::{Clock, Random};
 use futures::FutureExt;
@@ -47,6 +48,7 @@ impl TestLog {
             partitions: super::PARTITIONS,
             placement: chat4all_eventlog::Placement::ByKey,
             retention: Duration::from_secs(7 * 86_400),
+            cleanup: chat4all_eventlog::Cleanup::Delete,
         };
         inner.ensure_topics(vec![topic]).now_or_never().unwrap().unwrap();
         Arc::new(Self { inner, state: Arc::default() })
@@ -104,6 +106,13 @@ impl EventLog for TestLog {
         partitions: &'a [TopicPartition],
     ) -> BoxFuture<'a, Result<Vec<Option<Committed>>, LogError>> {
         self.inner.committed(group, partitions)
+    }
+
+    fn follow<'a>(
+        &'a self,
+        at: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Box<dyn Follower>, LogError>> {
+        self.inner.follow(at)
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), LogError>> {

@@ -7,8 +7,8 @@ use futures::future::BoxFuture;
 
 use crate::{
     Ack, AppendError, Bounds, Commit, CommitError, Committed, Consumer, ConsumerEvent, EventLog,
-    LogError, NewRecord, Patience, Producer, ProducerOptions, Record, Subscription, TopicPartition,
-    TopicSpec,
+    Follower, LogError, NewRecord, Patience, Producer, ProducerOptions, Record, Subscription,
+    TopicPartition, TopicSpec,
 };
 
 /// What goes wrong with an append.
@@ -90,6 +90,13 @@ impl EventLog for FaultyLog {
         partitions: &'a [TopicPartition],
     ) -> BoxFuture<'a, Result<Vec<Option<Committed>>, LogError>> {
         self.inner.committed(group, partitions)
+    }
+
+    fn follow<'a>(
+        &'a self,
+        at: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Box<dyn Follower>, LogError>> {
+        self.inner.follow(at)
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), LogError>> {

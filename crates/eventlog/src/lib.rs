@@ -10,6 +10,7 @@
 
 pub mod consumer;
 pub mod embedded;
+pub mod follower;
 pub mod group_gauges;
 pub mod group_loop;
 pub mod inline;
@@ -41,6 +42,7 @@ pub use consumer::{
     Assignment, Commit, CommitError, Committed, Consumer, ConsumerEvent, Epoch, RevokeAck, Revoked,
     Subscription, TopicPartition,
 };
+pub use follower::{Followed, Follower};
 pub use producer::{Ack, Admission, AppendError, Patience, Producer, ProducerOptions, append};
 pub use record::{Header, NewRecord, Position, Record};
 pub use topology::Topology;
@@ -54,8 +56,19 @@ pub struct TopicSpec {
     pub partitions: u32,
     /// How records find their partition.
     pub placement: Placement,
-    /// How long a record is kept at least.
+    /// How long a record is kept at least, if old ones are deleted.
     pub retention: std::time::Duration,
+    /// What happens to old records.
+    pub cleanup: Cleanup,
+}
+
+/// What happens to old records. Never changes for a topic that exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cleanup {
+    /// They go after the topic's retention.
+    Delete,
+    /// The newest record of every key stays for ever; those that it replaces go at some time.
+    Compact,
 }
 
 /// How records find their partition.
@@ -148,6 +161,12 @@ pub trait EventLog: Send + Sync + 'static {
         group: &'a str,
         partitions: &'a [TopicPartition],
     ) -> BoxFuture<'a, Result<Vec<Option<Committed>>, LogError>>;
+
+    /// Follows a partition from its start, without a group.
+    fn follow<'a>(
+        &'a self,
+        at: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Box<dyn Follower>, LogError>>;
 
     /// Whether the log answers.
     fn check(&self) -> BoxFuture<'_, Result<(), LogError>>;

@@ -1,6 +1,6 @@
 //! What an existing topic must satisfy.
 
-use crate::{LogError, Placement, TopicSpec};
+use crate::{Cleanup, LogError, Placement, TopicSpec};
 
 /// Refuses a topic that exists (with `present` partitions) otherwise than it is asked for.
 pub(crate) fn check_topic(spec: &TopicSpec, present: Option<u32>) -> Result<(), LogError> {
@@ -15,4 +15,17 @@ pub(crate) fn check_topic(spec: &TopicSpec, present: Option<u32>) -> Result<(), 
         ))),
         _ => Ok(()),
     }
+}
+
+/// Refuses a topic whose old records are dealt with otherwise than it is asked for.
+pub(crate) fn check_cleanup(spec: &TopicSpec, present: Option<Cleanup>) -> Result<(), LogError> {
+    if present.is_none_or(|present| present == spec.cleanup) {
+        return Ok(());
+    }
+    let rule = match spec.cleanup {
+        Cleanup::Compact => "has old records deleted and must keep the newest of each key",
+        Cleanup::Delete => "keeps only the newest record of each key and must keep them all",
+    };
+    let rule = format!("{rule}: begin with an empty log");
+    Err(LogError::TopicMismatch { topic: spec.name.clone(), rule })
 }

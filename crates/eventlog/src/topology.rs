@@ -5,13 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use chat4all_contracts::event::{SCHEMA_HEADER, SCHEMA_VERSION, encode};
 use chat4all_contracts::{
-    DeadLetter, EpochMs, Inbound, Message, Platforms, Receipt, StatusUpdate, partition, topic,
+    AccountCommand, AccountState, DeadLetter, EpochMs, Inbound, Message, Platforms, Receipt,
+    StatusUpdate, partition, topic,
 };
 use serde::Serialize;
 
 use crate::consumer::TopicPartition;
 use crate::record::{Header, NewRecord, Record};
-use crate::{EventLog, LogError, Placement, TopicSpec};
+use crate::{Cleanup, EventLog, LogError, Placement, TopicSpec};
 
 /// The W3C Trace Context header, carried from record to record unchanged.
 pub const TRACE_HEADER: &str = "traceparent";
@@ -44,12 +45,25 @@ impl Topology {
             platforms.0.iter().map(|(name, spec)| (topic::outbound(name), spec.partitions()));
         let with_dead_letters = |(name, partitions): (String, u32), placement| {
             let names = [topic::dead_letters(&name), name];
-            let retention = self.retention;
-            names.map(|name| TopicSpec { name, partitions, placement, retention })
+            let (retention, cleanup) = (self.retention, Cleanup::Delete);
+            names.map(|name| TopicSpec { name, partitions, placement, retention, cleanup })
         };
         let fixed = fixed.into_iter().flat_map(|topic| with_dead_letters(topic, Placement::ByKey));
         // An account added later gets a partition of its own.
-        fixed.chain(outbound.flat_map(|topic| with_dead_letters(topic, Placement::Named))).collect()
+        let outbound = outbound.flat_map(|topic| with_dead_letters(topic, Placement::Named));
+        fixed.chain(outbound).chain([self.accounts()]).collect()
+    }
+
+    /// The topic of commands and states. Whoever reads it passes over what it cannot read, so it has
+    /// no dead letters.
+    fn accounts(&self) -> TopicSpec {
+        TopicSpec {
+            name: topic::ACCOUNTS.to_owned(),
+            partitions: 1,
+            placement: Placement::ByKey,
+            retention: self.retention,
+            cleanup: Cleanup::Compact,
+        }
     }
 
     /// Creates or checks every topic.
@@ -87,6 +101,21 @@ impl Topology {
         let at = by_key(topic::INBOUND, &key, self.inbound);
         record(at, &key, inbound, now, schema_headers())
     }
+}
+
+/// The partition of `accounts`.
+pub fn accounts() -> TopicPartition {
+    TopicPartition::new(topic::ACCOUNTS, 0)
+}
+
+/// An operator's command, for `accounts`.
+pub fn account_command(command: &AccountCommand) -> NewRecord {
+    record(accounts(), &command.key(), command, command.at, schema_headers())
+}
+
+/// How an account is, for `accounts`.
+pub fn account_state(state: &AccountState) -> NewRecord {
+    record(accounts(), &state.key(), state, state.at, schema_headers())
 }
 
 /// A record for a platform's outbound topic, on its account's partition.

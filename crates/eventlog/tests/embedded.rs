@@ -12,8 +12,8 @@ use chat4all_contracts::EpochMs;
 use chat4all_eventlog::conformance::{Harness, Setup, Space, expire_at};
 use chat4all_eventlog::embedded::{EmbeddedLog, EmbeddedOptions};
 use chat4all_eventlog::{
-    Admission, EventLog, LogError, NewRecord, Patience, Placement, ProducerOptions, TopicPartition,
-    TopicSpec, append, eventlog_conformance,
+    Admission, Cleanup, EventLog, LogError, NewRecord, Patience, Placement, ProducerOptions,
+    TopicPartition, TopicSpec, append, eventlog_conformance,
 };
 use chat4all_process::Clock;
 use chat4all_sqlite::rusqlite::Connection;
@@ -71,6 +71,7 @@ async fn log_and_record(folder: &TempDir) -> (Arc<EmbeddedLog>, NewRecord) {
         partitions: 1,
         placement: Placement::ByKey,
         retention,
+        cleanup: Cleanup::Delete,
     };
     log.ensure_topics(vec![topic]).await.unwrap();
     let record = NewRecord {
@@ -145,4 +146,34 @@ async fn a_log_below_its_floor_is_not_ready() {
         let log = EmbeddedLog::open(&path, options, clock.clone()).unwrap();
         assert_eq!(log.check().await.is_ok(), ready, "floor {floor}");
     }
+}
+
+#[tokio::test]
+async fn what_a_newer_record_of_its_key_replaced_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, record) = log_and_record(&folder).await;
+    let topic = TopicSpec {
+        name: "compacted".to_owned(),
+        partitions: 1,
+        placement: Placement::ByKey,
+        retention: Duration::from_secs(1),
+        cleanup: Cleanup::Compact,
+    };
+    log.ensure_topics(vec![topic]).await.unwrap();
+    let at = TopicPartition::new("compacted", 0);
+    let patience = Patience::Forever;
+    let producer = log.producer(ProducerOptions { patience, admission: Admission::Progress });
+    let numbered = |n: u32| {
+        let key = Bytes::from((n % 7).to_string());
+        NewRecord { to: at.clone(), key, value: n.to_string().into(), ..record.clone() }
+    };
+    let acks: Vec<_> = (0..2_500).map(|n| producer.enqueue(numbered(n)).unwrap()).collect();
+    for ack in acks {
+        ack.await.unwrap();
+    }
+    assert_eq!(log.retain_once(EpochMs::MAX).await, Ok(2_493));
+    assert_eq!(log.retain_once(EpochMs::MAX).await, Ok(0));
+    let left = log.read(&at, 0, 100).await.unwrap();
+    let offsets: Vec<u64> = left.iter().map(|record| record.offset).collect();
+    assert_eq!(offsets, (2_493..2_500).collect::<Vec<_>>());
 }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use chat4all_contracts::EpochMs;
 use chat4all_eventlog::embedded::{EmbeddedLog, EmbeddedOptions};
 use chat4all_eventlog::{
-    Admission, Commit, Consumer, ConsumerEvent, EventLog, NewRecord, Patience, Placement,
+    Admission, Cleanup, Commit, Consumer, ConsumerEvent, EventLog, NewRecord, Patience, Placement,
     ProducerOptions, Subscription, TopicPartition, TopicSpec, append,
 };
 use chat4all_process::Clock;
@@ -97,6 +97,7 @@ async fn child_that_appends_and_commits_until_it_is_killed() {
         partitions: PARTITIONS,
         placement: Placement::ByKey,
         retention,
+        cleanup: Cleanup::Delete,
     };
     log.ensure_topics(vec![topic]).await.unwrap();
     say("");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chat4all_contracts::EpochMs;
 use chat4all_eventlog::conformance::{Harness, NEW_MS, Setup, Space, expire_at};
 use chat4all_eventlog::inline::{InlineLog, InlineOptions};
-use chat4all_eventlog::{EventLog, Placement, eventlog_conformance};
+use chat4all_eventlog::{Cleanup, EventLog, Placement, eventlog_conformance};
 use chat4all_process::{Clock, Random};
 
 fn open(setup: Setup, ack_delay: Option<(Duration, Duration)>) -> Arc<InlineLog> {
@@ -107,6 +107,7 @@ mod the_runtime {
             partitions,
             placement: Placement::ByKey,
             retention,
+            cleanup: Cleanup::Delete,
         };
         log.ensure_topics(vec![topic]).await.unwrap();
     }

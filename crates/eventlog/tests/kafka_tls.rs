@@ -13,8 +13,8 @@ use chat4all_eventlog::kafka::{
     KafkaLog, KafkaSettings, SaslMechanism, SaslSettings, Security, TlsSettings,
 };
 use chat4all_eventlog::{
-    Admission, EventLog, LogError, NewRecord, Patience, Placement, ProducerOptions, TopicPartition,
-    TopicSpec, append,
+    Admission, Cleanup, EventLog, LogError, NewRecord, Patience, Placement, ProducerOptions,
+    TopicPartition, TopicSpec, append,
 };
 use chat4all_process::Random;
 
@@ -44,7 +44,13 @@ async fn a_record_goes_over_tls_with_a_password() {
     let log = log(&told("KAFKA_PASSWORD"));
     let topic = format!("test-tls-{:016x}", Random::system().next_u64());
     let (placement, retention) = (Placement::ByKey, Duration::from_secs(3600));
-    let spec = TopicSpec { name: topic.clone(), partitions: 1, placement, retention };
+    let spec = TopicSpec {
+        name: topic.clone(),
+        partitions: 1,
+        placement,
+        retention,
+        cleanup: Cleanup::Delete,
+    };
     log.ensure_topics(vec![spec]).await.unwrap();
     let patience = Patience::GiveUpAfter(Duration::from_secs(30));
     let producer = log.producer(ProducerOptions { patience, admission: Admission::Progress });

@@ -7,8 +7,8 @@ use futures::future::join_all;
 use super::kit::{GIVES_UP, PATIENT, Scene, numbers, text, texts, within};
 use super::{Harness, NEW_MS, RETENTION, Setup};
 use crate::{
-    AppendError, Bounds, LogError, NewRecord, Placement, Producer, TopicPartition, TopicSpec,
-    append,
+    AppendError, Bounds, Cleanup, LogError, NewRecord, Placement, Producer, TopicPartition,
+    TopicSpec, append,
 };
 
 /// Enqueues in the order given, waiting for room, then waits for every ack.
@@ -210,6 +210,7 @@ pub async fn topics_are_made_once_and_never_changed<H: Harness>() {
         partitions,
         placement: Placement::ByKey,
         retention: RETENTION,
+        cleanup: Cleanup::Delete,
     };
     scene.write(2, &numbers(0..1)).await;
     let both = vec![spec(&scene.topic, 3), spec(&other, 1)];
@@ -240,6 +241,7 @@ pub async fn a_topic_of_named_partitions_grows_and_never_shrinks<H: Harness>() {
         partitions,
         placement: Placement::Named,
         retention: RETENTION,
+        cleanup: Cleanup::Delete,
     };
     for (asked, has) in [(1, 1), (3, 3), (2, 3)] {
         within("ensuring", log.ensure_topics(vec![spec(asked)])).await.unwrap();

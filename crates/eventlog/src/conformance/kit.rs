@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use super::member::Member;
 use super::{Harness, NEW_MS, OLD_MS, PATIENCE, RETENTION, Setup};
 use crate::{
-    Admission, EventLog, NewRecord, Patience, Placement, Position, Producer, ProducerOptions,
-    Record, Subscription, TopicPartition, TopicSpec, append,
+    Admission, Cleanup, EventLog, NewRecord, Patience, Placement, Position, Producer,
+    ProducerOptions, Record, Subscription, TopicPartition, TopicSpec, append,
 };
 
 pub(super) struct Scene<H> {
@@ -57,7 +57,13 @@ impl<H: Harness> Scene<H> {
         let harness = H::open(setup).await?;
         let topic = harness.name("topic");
         let placement = Placement::ByKey;
-        let spec = TopicSpec { name: topic.clone(), partitions, placement, retention: RETENTION };
+        let spec = TopicSpec {
+            name: topic.clone(),
+            partitions,
+            placement,
+            retention: RETENTION,
+            cleanup: Cleanup::Delete,
+        };
         within("creating a topic", harness.log().ensure_topics(vec![spec])).await.unwrap();
         Some(Self { harness, topic: topic.into() })
     }

@@ -10,6 +10,7 @@
 
 pub mod appending;
 pub mod consuming;
+pub mod following;
 pub mod handing_over;
 pub mod losing;
 pub mod reading;
@@ -37,6 +38,9 @@ pub const OLD_MS: u64 = 1_600_000_000_000;
 
 /// The timestamp, in milliseconds, of records that [`Harness::expire`] keeps.
 pub const NEW_MS: u64 = 1_700_000_000_000;
+
+/// How the names of the suite's compacted topics end.
+pub const COMPACTED: &str = "-compacted";
 
 /// The time at which retention runs in [`Harness::expire`].
 pub fn expire_at() -> EpochMs {
@@ -83,7 +87,8 @@ pub trait Harness: Sized + Send + Sync + 'static {
     fn reopen(self) -> impl Future<Output = Self> + Send;
 
     /// Lets retention run at [`expire_at`]: of every partition, the records before the first one of
-    /// [`NEW_MS`] are gone when it returns.
+    /// [`NEW_MS`] are gone when it returns. Of a topic whose name ends in [`COMPACTED`], what newer
+    /// records replace may be gone.
     fn expire(&self) -> impl Future<Output = ()> + Send;
 
     /// The real name of a topic or group, for logs that cases share.
@@ -123,6 +128,13 @@ macro_rules! eventlog_conformance {
             consuming::restart_begins_again_at_the_last_commit,
             consuming::a_stale_commit_is_refused_alone,
             consuming::anybody_sees_what_a_group_has_committed,
+            following::a_follower_reads_everything_says_so_and_goes_on,
+            following::a_follower_of_an_empty_partition_has_caught_up_at_once,
+            following::every_follower_gets_every_record,
+            following::following_may_be_cancelled_without_losing_a_record,
+            following::an_unknown_partition_cannot_be_followed,
+            following::the_newest_record_of_every_key_stays,
+            following::a_topic_keeps_its_way_of_cleaning_up,
             handing_over::a_second_member_begins_where_the_first_committed,
             handing_over::a_leaving_member_hands_over_without_redelivery,
             handing_over::a_dropped_member_is_replaced_at_its_last_commit,

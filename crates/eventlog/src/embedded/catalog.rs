@@ -9,14 +9,15 @@ use chat4all_sqlite::rusqlite::Transaction;
 use super::Inner;
 use super::tables::{self, PartitionId, StoredPartition};
 use crate::consumer::TopicPartition;
-use crate::spec::check_topic;
-use crate::{Bounds, LogError, TopicSpec};
+use crate::spec::{check_cleanup, check_topic};
+use crate::{Bounds, Cleanup, LogError, TopicSpec};
 
 #[derive(Default)]
 pub(super) struct Catalog(Mutex<BTreeMap<Arc<str>, Topic>>);
 
 struct Topic {
     retention: Duration,
+    cleanup: Cleanup,
     /// Partition 0, 1, 2, …
     partitions: Vec<Partition>,
 }
@@ -31,6 +32,7 @@ pub(super) struct Retained {
     pub(super) at: TopicPartition,
     pub(super) id: PartitionId,
     pub(super) retention: Duration,
+    pub(super) cleanup: Cleanup,
 }
 
 impl Catalog {
@@ -47,9 +49,9 @@ impl Catalog {
     /// Adds what is stored; what is known already keeps its bounds, which later commits have moved.
     pub(super) fn learn(&self, stored: Vec<StoredPartition>) {
         self.with(|topics| {
-            for StoredPartition { topic, partition, id, bounds, retention_ms } in stored {
+            for StoredPartition { topic, partition, id, bounds, retention_ms, cleanup } in stored {
                 let retention = Duration::from_millis(retention_ms);
-                let new = || Topic { retention, partitions: Vec::new() };
+                let new = || Topic { retention, cleanup, partitions: Vec::new() };
                 let topic = topics.entry(topic).or_insert_with(new);
                 topic.retention = retention;
                 if topic.partitions.len() == partition as usize {
@@ -86,6 +88,7 @@ impl Catalog {
                     at: TopicPartition { topic: name.clone(), partition: number },
                     id: partition.id,
                     retention: topic.retention,
+                    cleanup: topic.cleanup,
                 })
             });
             partitions.collect()
@@ -98,7 +101,9 @@ pub(super) async fn ensure(log: &Arc<Inner>, topics: Vec<TopicSpec>) -> Result<(
     let job = move |transaction: &Transaction<'_>| {
         for spec in &topics {
             let present = tables::partition_count(transaction, &spec.name)?;
-            if let Err(mismatch) = check_topic(spec, present) {
+            let cleanup = tables::cleanup(transaction, &spec.name)?;
+            let cleanup = present.map(|_| cleanup);
+            if let Err(mismatch) = check_topic(spec, present).and(check_cleanup(spec, cleanup)) {
                 return Ok(Err(mismatch));
             }
         }

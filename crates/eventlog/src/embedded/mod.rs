@@ -6,6 +6,7 @@
 
 mod catalog;
 mod commit;
+mod compaction;
 mod floor;
 mod headers;
 mod producer;
@@ -28,6 +29,7 @@ use floor::Floor;
 use tables::Range;
 
 use crate::consumer::{Committed, Consumer, Subscription, TopicPartition};
+use crate::follower::{Follower, Tail};
 use crate::group::{Backing, FETCH_BYTES, Fetched, Groups, Ticket, committed, subscribe};
 use crate::producer::{Producer, ProducerOptions};
 use crate::record::Record;
@@ -256,6 +258,14 @@ impl EventLog for EmbeddedLog {
         partitions: &'a [TopicPartition],
     ) -> BoxFuture<'a, Result<Vec<Option<Committed>>, LogError>> {
         futures::future::ready(committed(&*self.0, group, partitions)).boxed()
+    }
+
+    fn follow<'a>(
+        &'a self,
+        at: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Box<dyn Follower>, LogError>> {
+        let tail = Tail::new(self.0.clone(), at).map(|tail| Box::new(tail) as Box<dyn Follower>);
+        futures::future::ready(tail).boxed()
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), LogError>> {

@@ -6,11 +6,12 @@ use chat4all_contracts::EpochMs;
 use chat4all_process::Shutdown;
 use chat4all_sqlite::rusqlite::Transaction;
 
+use super::catalog::Retained;
 use super::{EmbeddedLog, Inner, tables};
-use crate::LogError;
+use crate::{Cleanup, LogError};
 
 /// The most records that one transaction deletes.
-const STEP: usize = 1_000;
+pub(super) const STEP: usize = 1_000;
 
 impl EmbeddedLog {
     /// Removes expired records from time to time until `shutdown`. A failure is logged and tried
@@ -26,33 +27,44 @@ impl EmbeddedLog {
         }
     }
 
-    /// Removes every record that is expired at `now`; answers how many. A partition loses records
-    /// only from its start: one that is not expired keeps those behind it.
+    /// Removes every record that is expired at `now`, and of compacted topics every one that a newer
+    /// one has replaced; answers how many. A partition loses expired records only from its start:
+    /// one that is not expired keeps those behind it.
     ///
     /// # Errors
     /// [`LogError::Unavailable`]; some may be removed then.
     pub async fn retain_once(&self, now: EpochMs) -> Result<u64, LogError> {
         let mut removed = 0;
         for partition in self.0.catalog.retained() {
-            let kept = u64::try_from(partition.retention.as_millis()).unwrap_or(u64::MAX);
-            let before = EpochMs::saturating(now.as_ms().saturating_sub(kept));
-            loop {
-                let id = partition.id;
-                let job = move |transaction: &Transaction<'_>| {
-                    tables::delete_expired(transaction, id, before, STEP)
-                };
-                let at = partition.at.clone();
-                let effect = move |log: &Inner, (count, start): (usize, u64)| {
-                    log.catalog.set_start(&at, start);
-                    Ok(count)
-                };
-                let count = self.0.write(job, effect).await?;
-                removed += count as u64;
-                if count < STEP {
-                    break;
-                }
-            }
+            removed += match partition.cleanup {
+                Cleanup::Delete => self.0.expire(&partition, now).await?,
+                Cleanup::Compact => self.0.compact(partition.id).await?,
+            };
         }
         Ok(removed)
+    }
+}
+
+impl Inner {
+    async fn expire(self: &Arc<Self>, partition: &Retained, now: EpochMs) -> Result<u64, LogError> {
+        let kept = u64::try_from(partition.retention.as_millis()).unwrap_or(u64::MAX);
+        let before = EpochMs::saturating(now.as_ms().saturating_sub(kept));
+        let mut removed = 0;
+        loop {
+            let id = partition.id;
+            let job = move |transaction: &Transaction<'_>| {
+                tables::delete_expired(transaction, id, before, STEP)
+            };
+            let at = partition.at.clone();
+            let effect = move |log: &Inner, (count, start): (usize, u64)| {
+                log.catalog.set_start(&at, start);
+                Ok(count)
+            };
+            let count = self.write(job, effect).await?;
+            removed += count as u64;
+            if count < STEP {
+                return Ok(removed);
+            }
+        }
     }
 }

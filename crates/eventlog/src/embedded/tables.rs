@@ -15,7 +15,7 @@ use super::headers;
 use crate::consumer::{Commit, Committed, TopicPartition};
 use crate::group::Offsets;
 use crate::record::{NewRecord, Record};
-use crate::{Bounds, TopicSpec};
+use crate::{Bounds, Cleanup, TopicSpec};
 
 pub(super) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY, writes INTEGER NOT NULL);
@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS topics (
     partitions INTEGER NOT NULL,
     retention_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS compacted_topics (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS partitions (
     id INTEGER PRIMARY KEY,
     topic TEXT NOT NULL,
@@ -85,13 +86,27 @@ pub(super) struct StoredPartition {
     pub(super) id: PartitionId,
     pub(super) bounds: Bounds,
     pub(super) retention_ms: u64,
+    pub(super) cleanup: Cleanup,
+}
+
+fn cleanup_of(is_compacted: bool) -> Cleanup {
+    if is_compacted { Cleanup::Compact } else { Cleanup::Delete }
+}
+
+/// What happens to a topic's old records.
+pub(super) fn cleanup(connection: &Connection, topic: &str) -> Result<Cleanup, DbError> {
+    let query = "SELECT EXISTS (SELECT 1 FROM compacted_topics WHERE name = ?1)";
+    let mut statement = connection.prepare_cached(query)?;
+    Ok(cleanup_of(statement.query_row([topic], |row| row.get(0))?))
 }
 
 /// Every partition, in order.
 pub(super) fn partitions(connection: &Connection) -> Result<Vec<StoredPartition>, DbError> {
     let mut statement = connection.prepare(
-        "SELECT topic, partition, id, start_offset, end_offset, retention_ms
+        "SELECT topic, partition, id, start_offset, end_offset, retention_ms,
+                compacted_topics.name IS NOT NULL
          FROM partitions JOIN topics ON topics.name = partitions.topic
+         LEFT JOIN compacted_topics ON compacted_topics.name = partitions.topic
          ORDER BY topic, partition",
     )?;
     let mut rows = statement.query([])?;
@@ -103,6 +118,7 @@ pub(super) fn partitions(connection: &Connection) -> Result<Vec<StoredPartition>
             id: PartitionId(row.get(2)?),
             bounds: Bounds { start: unsigned(row, 3)?, end: unsigned(row, 4)? },
             retention_ms: unsigned(row, 5)?,
+            cleanup: cleanup_of(row.get(6)?),
         });
     }
     Ok(partitions)
@@ -151,6 +167,10 @@ pub(super) fn put_topic(connection: &Connection, spec: &TopicSpec) -> Result<(),
          ON CONFLICT DO UPDATE SET retention_ms = ?3, partitions = MAX(partitions, ?2)",
         params![spec.name, spec.partitions, retention],
     )?;
+    if spec.cleanup == Cleanup::Compact {
+        let insert = "INSERT OR IGNORE INTO compacted_topics (name) VALUES (?1)";
+        connection.execute(insert, [&spec.name])?;
+    }
     for partition in 0..spec.partitions {
         connection.execute(
             "INSERT OR IGNORE INTO partitions (topic, partition, start_offset, end_offset)
@@ -302,6 +322,37 @@ pub(super) fn delete_expired(
         .prepare_cached("UPDATE partitions SET start_offset = ?2 WHERE id = ?1")?
         .execute(params![id.0, signed(start)])?;
     Ok((deleted, start))
+}
+
+/// Where a record lies in the file: ordered by partition and offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place(i64);
+
+/// The keys of up to `max` records of a partition, behind `after`, in order.
+pub(super) fn keys(
+    connection: &Connection,
+    id: PartitionId,
+    after: Option<Place>,
+    max: usize,
+) -> Result<Vec<(Vec<u8>, Place)>, DbError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT key, place FROM records WHERE place >= ?1 AND place < ?2 ORDER BY place LIMIT ?3",
+    )?;
+    let first = after.map_or(id.place(0), |Place(after)| Ok(after + 1))?;
+    let end = PartitionId(id.0 + 1).place(0)?;
+    let limit = i64::try_from(max).unwrap_or(i64::MAX);
+    let row = |row: &Row<'_>| Ok((row.get(0)?, Place(row.get(1)?)));
+    let rows = statement.query_map(params![first, end, limit], row)?;
+    rows.map(|row| Ok(row?)).collect()
+}
+
+/// Deletes these records, wherever in their partition they lie.
+pub(super) fn delete(connection: &Connection, places: &[Place]) -> Result<(), DbError> {
+    let mut statement = connection.prepare_cached("DELETE FROM records WHERE place = ?1")?;
+    for Place(place) in places {
+        statement.execute([place])?;
+    }
+    Ok(())
 }
 
 /// Bytes of the file that hold nothing and will be used before the file grows.

@@ -72,6 +72,8 @@ struct State {
     last_member: u64,
     last_epoch: u64,
     last_release: u64,
+    /// Wakes whoever follows a partition without a group.
+    followed: BTreeMap<TopicPartition, watch::Sender<()>>,
 }
 
 impl Groups {
@@ -83,6 +85,7 @@ impl Groups {
             last_member: 0,
             last_epoch: 0,
             last_release: 0,
+            followed: BTreeMap::new(),
         }))
     }
 
@@ -91,9 +94,18 @@ impl Groups {
         f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Wakes the owners of partitions that have new records.
+    /// Changes whenever a partition has new records.
+    pub(crate) fn woken_by(&self, at: &TopicPartition) -> watch::Receiver<()> {
+        let new = || watch::Sender::new(());
+        self.with(|state| state.followed.entry(at.clone()).or_insert_with(new).subscribe())
+    }
+
+    /// Wakes the owners and followers of partitions that have new records.
     pub(crate) fn appended(&self, partitions: &[TopicPartition]) {
         self.with(|state| {
+            for followed in partitions.iter().filter_map(|at| state.followed.get(at)) {
+                followed.send_replace(());
+            }
             for group in state.groups.values() {
                 for at in partitions {
                     if let Some(holder) = group.slots.get(at).and_then(|slot| slot.holder.as_ref())

@@ -18,6 +18,7 @@ use futures::future::{BoxFuture, ready};
 use state::State;
 
 use crate::consumer::{Committed, Consumer, Subscription, TopicPartition};
+use crate::follower::{Follower, Tail};
 use crate::group::{Backing, FETCH_BYTES, Fetched, Groups, Offsets, Ticket, committed, subscribe};
 use crate::producer::{Producer, ProducerOptions};
 use crate::record::Record;
@@ -86,8 +87,9 @@ impl InlineLog {
         }
     }
 
-    /// Removes every record that is expired at `now`; answers how many. A partition loses records
-    /// only from its start: one that is not expired keeps those behind it.
+    /// Removes every record that is expired at `now`, and of compacted topics every one that a newer
+    /// one has replaced; answers how many. A partition loses expired records only from its start:
+    /// one that is not expired keeps those behind it.
     pub fn retain_once(&self, now: EpochMs) -> u64 {
         let removed = self.0.with(|state| state.remove_expired(now));
         self.0.flush_held();
@@ -186,6 +188,14 @@ impl EventLog for InlineLog {
         partitions: &'a [TopicPartition],
     ) -> BoxFuture<'a, Result<Vec<Option<Committed>>, LogError>> {
         ready(committed(&*self.0, group, partitions)).boxed()
+    }
+
+    fn follow<'a>(
+        &'a self,
+        at: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Box<dyn Follower>, LogError>> {
+        let tail = Tail::new(self.0.clone(), at).map(|tail| Box::new(tail) as Box<dyn Follower>);
+        ready(tail).boxed()
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), LogError>> {

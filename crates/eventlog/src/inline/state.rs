@@ -12,8 +12,8 @@ use crate::group::Fetched;
 use crate::producer::Admission;
 use crate::record::{NewRecord, Position, Record};
 use crate::room::Place;
-use crate::spec::check_topic;
-use crate::{Bounds, LogError, TopicSpec};
+use crate::spec::{check_cleanup, check_topic};
+use crate::{Bounds, Cleanup, LogError, TopicSpec};
 
 pub(super) struct State {
     topics: BTreeMap<Arc<str>, Topic>,
@@ -27,18 +27,49 @@ pub(super) struct State {
 
 struct Topic {
     retention: Duration,
+    cleanup: Cleanup,
     partitions: Vec<Partition>,
 }
 
 #[derive(Default)]
 struct Partition {
     start: u64,
+    end: u64,
+    /// In the order of their offsets, which have gaps after compaction.
     records: VecDeque<Record>,
 }
 
 impl Partition {
-    fn end(&self) -> u64 {
-        self.start + self.records.len() as u64
+    /// Removes the expired records from its start; answers how many, and how many bytes.
+    fn expire(&mut self, now: EpochMs, retention: Duration) -> (u64, usize) {
+        let (mut removed, mut bytes) = (0, 0);
+        while let Some(first) = self.records.front()
+            && now.since(first.timestamp) > retention
+        {
+            bytes += size(first);
+            self.start = first.offset + 1;
+            self.records.pop_front();
+            removed += 1;
+        }
+        (removed, bytes)
+    }
+
+    /// Removes what a newer record of the same key has replaced; answers as [`Partition::expire`].
+    fn compact(&mut self) -> (u64, usize) {
+        let mut newest = BTreeMap::new();
+        for record in &self.records {
+            newest.insert(record.key.clone(), record.offset);
+        }
+        let (mut removed, mut bytes) = (0, 0);
+        self.records.retain(|record| {
+            let stays = newest.get(&record.key) == Some(&record.offset);
+            if !stays {
+                bytes += size(record);
+                removed += 1;
+            }
+            stays
+        });
+        (removed, bytes)
     }
 }
 
@@ -76,9 +107,11 @@ impl State {
     pub(super) fn ensure(&mut self, topics: Vec<TopicSpec>) -> Result<(), LogError> {
         for spec in &topics {
             check_topic(spec, self.partition_count(&spec.name))?;
+            check_cleanup(spec, self.topics.get(&*spec.name).map(|topic| topic.cleanup))?;
         }
         for spec in topics {
-            let new = || Topic { retention: spec.retention, partitions: Vec::new() };
+            let (retention, cleanup) = (spec.retention, spec.cleanup);
+            let new = || Topic { retention, cleanup, partitions: Vec::new() };
             let topic = self.topics.entry(spec.name.as_str().into()).or_insert_with(new);
             topic.retention = spec.retention;
             while topic.partitions.len() < spec.partitions as usize {
@@ -102,7 +135,7 @@ impl State {
 
     pub(super) fn bounds(&self, at: &TopicPartition) -> Option<Bounds> {
         let partition = self.partition(at)?;
-        Some(Bounds { start: partition.start, end: partition.end() })
+        Some(Bounds { start: partition.start, end: partition.end })
     }
 
     /// Whether a record of this size may be written.
@@ -120,10 +153,11 @@ impl State {
         let bytes = record.size();
         let NewRecord { to, key, value, headers, timestamp } = record;
         let partition = self.partition_mut(&to)?;
-        let offset = partition.end();
+        let offset = partition.end;
         let (topic, number) = (to.topic, to.partition);
         let record = Record { topic, partition: number, offset, key, value, headers, timestamp };
         partition.records.push_back(record);
+        partition.end += 1;
         self.bytes += bytes;
         Some(Position { partition: number, offset })
     }
@@ -136,7 +170,7 @@ impl State {
         max_bytes: usize,
     ) -> Option<Fetched> {
         let partition = self.partition(at)?;
-        let skip = usize::try_from(from.saturating_sub(partition.start)).unwrap_or(usize::MAX);
+        let skip = partition.records.partition_point(|record| record.offset < from);
         let mut bytes = 0;
         let records = partition.records.iter().skip(skip).take(max).take_while(|record| {
             let goes_on = bytes < max_bytes;
@@ -150,14 +184,12 @@ impl State {
         let (mut removed, mut bytes) = (0, 0);
         for topic in self.topics.values_mut() {
             for partition in &mut topic.partitions {
-                while let Some(first) = partition.records.front()
-                    && now.since(first.timestamp) > topic.retention
-                {
-                    bytes += size(first);
-                    partition.records.pop_front();
-                    partition.start += 1;
-                    removed += 1;
-                }
+                let (count, freed) = match topic.cleanup {
+                    Cleanup::Delete => partition.expire(now, topic.retention),
+                    Cleanup::Compact => partition.compact(),
+                };
+                removed += count;
+                bytes += freed;
             }
         }
         self.bytes -= bytes;

@@ -6,6 +6,7 @@
 
 mod consumer;
 mod context;
+mod follower;
 mod membership;
 mod positions;
 mod producer;
@@ -33,11 +34,13 @@ pub use settings::{
 
 use consumer::KafkaConsumer;
 use context::{ERROR_KINDS, Failure, Reporter};
+use follower::KafkaFollower;
 use producer::{KafkaProducer, NoProducer};
 use reader::{Reader, unavailable};
 use topics::Topics;
 
 use crate::consumer::{Committed, Consumer, Subscription, TopicPartition};
+use crate::follower::Follower;
 use crate::producer::{Producer, ProducerOptions};
 use crate::record::Record;
 use crate::{Bounds, EventLog, LogError, TopicSpec};
@@ -213,6 +216,19 @@ impl EventLog for KafkaLog {
         let committed =
             move |inner: &Inner| inner.reader.committed(&inner.settings, &group, &partitions);
         async move { self.0.ask(committed).await }.boxed()
+    }
+
+    fn follow<'a>(
+        &'a self,
+        at: &'a TopicPartition,
+    ) -> BoxFuture<'a, Result<Box<dyn Follower>, LogError>> {
+        let at = at.clone();
+        let follow = move |inner: &Inner| {
+            inner.reader.require(&at)?;
+            let follower = KafkaFollower::new(&inner.settings, inner.reporter.clone(), &at)?;
+            Ok(Box::new(follower) as Box<dyn Follower>)
+        };
+        async move { self.0.ask(follow).await }.boxed()
     }
 
     fn check(&self) -> BoxFuture<'_, Result<(), LogError>> {

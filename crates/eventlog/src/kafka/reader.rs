@@ -21,6 +21,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 const CHECK: Duration = Duration::from_secs(2);
 /// How long a read waits for records that are there.
 const READ: Duration = Duration::from_secs(10);
+/// How many records a follower's client fetches ahead.
+const PREFETCHED: usize = 1_000;
 /// The group that a reader names and never joins.
 const GROUP: &str = "chat4all-reader";
 
@@ -64,7 +66,7 @@ impl Reader {
         }
     }
 
-    fn require(&self, at: &TopicPartition) -> Result<(), LogError> {
+    pub(super) fn require(&self, at: &TopicPartition) -> Result<(), LogError> {
         if at.partition < self.partitions(&at.topic)? {
             return Ok(());
         }
@@ -137,7 +139,7 @@ impl Reader {
     }
 }
 
-fn is_final(error: &KafkaError) -> bool {
+pub(super) fn is_final(error: &KafkaError) -> bool {
     matches!(error, KafkaError::MessageConsumptionFatal(_))
         || matches!(
             error.rdkafka_error_code(),
@@ -153,17 +155,36 @@ fn open(
     from: u64,
     max: usize,
 ) -> Result<BaseConsumer<Reporter>, LogError> {
+    let offset = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
+    // No more is fetched than will be read.
+    assigned(settings, reporter, at, offset, max.clamp(1, 100_000))
+}
+
+/// A client that reads one partition from its start on.
+pub(super) fn open_at_start(
+    settings: &KafkaSettings,
+    reporter: Reporter,
+    at: &TopicPartition,
+) -> Result<BaseConsumer<Reporter>, LogError> {
+    assigned(settings, reporter, at, Offset::Beginning, PREFETCHED)
+}
+
+fn assigned(
+    settings: &KafkaSettings,
+    reporter: Reporter,
+    at: &TopicPartition,
+    offset: Offset,
+    prefetched: usize,
+) -> Result<BaseConsumer<Reporter>, LogError> {
     let mut config = settings.client(reporter.service);
     config
         .set("group.id", GROUP)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
-        // No more is fetched than will be read.
-        .set("queued.min.messages", max.clamp(1, 100_000).to_string())
+        .set("queued.min.messages", prefetched.to_string())
         .set("enable.partition.eof", "true");
     let client = BaseConsumer::from_config_and_context(&config, reporter).map_err(unavailable)?;
-    let offset = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
     let list = positions::list(std::slice::from_ref(at), offset).map_err(unavailable)?;
     client.assign(&list).map_err(unavailable)?;
     Ok(client)

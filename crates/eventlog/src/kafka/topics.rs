@@ -17,7 +17,7 @@ use super::context::Reporter;
 use super::producer::OVERHEAD_BYTES;
 use super::settings::KafkaSettings;
 use crate::spec::check_topic;
-use crate::{LogError, Placement, TopicSpec};
+use crate::{Cleanup, LogError, Placement, TopicSpec};
 
 /// How long the brokers may take for one request.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -43,6 +43,24 @@ fn mismatch(topic: &str, rule: String) -> LogError {
 /// What Kafka calls the time that a topic keeps its records; -1 = for ever.
 fn retention_ms(spec: &TopicSpec) -> i64 {
     i64::try_from(spec.retention.as_millis()).unwrap_or(-1)
+}
+
+fn policy(cleanup: Cleanup) -> &'static str {
+    match cleanup {
+        Cleanup::Delete => "delete",
+        Cleanup::Compact => "compact",
+    }
+}
+
+/// What a new topic's segments are like. A segment is compacted once it is closed, and everybody
+/// reads a compacted topic whole: with Kafka's own 1 GiB and 7 days that would take too long.
+const SMALL_SEGMENTS: [(&str, &str); 2] = [("segment.bytes", "8388608"), ("segment.ms", "3600000")];
+
+fn segments(cleanup: Cleanup) -> &'static [(&'static str, &'static str)] {
+    match cleanup {
+        Cleanup::Delete => &[],
+        Cleanup::Compact => &SMALL_SEGMENTS,
+    }
 }
 
 type Admin = AdminClient<Reporter>;
@@ -102,10 +120,11 @@ impl Topics<'_> {
             .zip(&retention)
             .map(|(spec, retention)| {
                 let partitions = i32::try_from(spec.partitions).unwrap_or(i32::MAX);
-                NewTopic::new(&spec.name, partitions, TopicReplication::Fixed(copies))
-                    .set("cleanup.policy", "delete")
+                let new = NewTopic::new(&spec.name, partitions, TopicReplication::Fixed(copies))
+                    .set("cleanup.policy", policy(spec.cleanup))
                     .set("retention.ms", retention)
-                    .set("max.message.bytes", &bytes)
+                    .set("max.message.bytes", &bytes);
+                segments(spec.cleanup).iter().fold(new, |new, (key, value)| new.set(key, value))
             })
             .collect();
         let results = self.wait(admin.create_topics(&topics, &Self::options()))?;
@@ -177,13 +196,18 @@ impl Topics<'_> {
             let rule = format!("has {name} = {is}, {rule}: {}", self.command(&alter, &spec.name));
             Err(mismatch(&spec.name, rule))
         };
-        if text("cleanup.policy") != Some("delete") {
-            let rule = "and must be delete (compaction would drop messages of the same key)";
-            return wrong("cleanup.policy", rule, "delete".to_owned());
+        let needed_policy = policy(spec.cleanup);
+        if text("cleanup.policy") != Some(needed_policy) {
+            let rule = match spec.cleanup {
+                Cleanup::Delete => "and must be delete (compaction would drop messages of a key)",
+                Cleanup::Compact => "and must be compact (deletion would forget what was said)",
+            };
+            return wrong("cleanup.policy", rule, needed_policy.to_owned());
         }
         let needed = retention_ms(spec);
-        let is_kept =
-            number("retention.ms").is_some_and(|ms| ms == -1 || (needed >= 0 && ms >= needed));
+        // A compacted topic keeps the newest record of a key whatever its retention is.
+        let is_kept = spec.cleanup == Cleanup::Compact
+            || number("retention.ms").is_some_and(|ms| ms == -1 || (needed >= 0 && ms >= needed));
         if !is_kept {
             let rule = format!("and must be at least {needed} (topics.retention_hours)");
             return wrong("retention.ms", &rule, needed.to_string());
@@ -233,13 +257,17 @@ impl Topics<'_> {
     }
 
     fn how_to_create(&self, spec: &TopicSpec) -> String {
-        let create = format!(
-            "kafka-topics.sh --create --partitions {} --config cleanup.policy=delete --config \
+        let mut create = format!(
+            "kafka-topics.sh --create --partitions {} --config cleanup.policy={} --config \
              retention.ms={} --config max.message.bytes={}",
             spec.partitions,
+            policy(spec.cleanup),
             retention_ms(spec),
             self.max_message_bytes()
         );
+        for (key, value) in segments(spec.cleanup) {
+            create.push_str(&format!(" --config {key}={value}"));
+        }
         self.command(&create, &spec.name)
     }
 

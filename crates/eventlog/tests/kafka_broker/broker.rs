@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use chat4all_eventlog::conformance::COMPACTED;
 use chat4all_eventlog::kafka::KafkaSettings;
 use chat4all_process::Random;
 use chat4all_process::config::Bounded;
@@ -68,7 +69,9 @@ fn first_at(prefix: &str, ms: u64) -> TopicPartitionList {
     let client: BaseConsumer = config().create().unwrap();
     let metadata = client.fetch_metadata(None, ANSWER).unwrap();
     let mut times = TopicPartitionList::new();
-    for topic in metadata.topics().iter().filter(|topic| topic.name().starts_with(prefix)) {
+    // A broker refuses to delete records of a compacted topic.
+    let expires = |name: &str| name.starts_with(prefix) && !name.ends_with(COMPACTED);
+    for topic in metadata.topics().iter().filter(|topic| expires(topic.name())) {
         for partition in topic.partitions() {
             let time = Offset::Offset(ms as i64);
             times.add_partition_offset(topic.name(), partition.id(), time).unwrap();

@@ -9,8 +9,8 @@ use chat4all_eventlog::conformance::{Harness, NEW_MS, OLD_MS, Setup, consuming, 
 use chat4all_eventlog::kafka::{GroupProtocol, KafkaLog, KafkaSettings, StartAt};
 use chat4all_eventlog::tracker::OffsetTracker;
 use chat4all_eventlog::{
-    Admission, ConsumerEvent, EventLog, LogError, NewRecord, Patience, Placement, ProducerOptions,
-    Subscription, TopicPartition, TopicSpec, append,
+    Admission, Cleanup, ConsumerEvent, EventLog, LogError, NewRecord, Patience, Placement,
+    ProducerOptions, Subscription, TopicPartition, TopicSpec, append,
 };
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -33,7 +33,13 @@ fn log(settings: &KafkaSettings) -> Arc<KafkaLog> {
 }
 
 fn spec(name: &str, partitions: u32, placement: Placement) -> TopicSpec {
-    TopicSpec { name: name.to_owned(), partitions, placement, retention: DAY }
+    TopicSpec {
+        name: name.to_owned(),
+        partitions,
+        placement,
+        retention: DAY,
+        cleanup: Cleanup::Delete,
+    }
 }
 
 /// A log with one topic of one partition.

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use chat4all_contracts::EpochMs;
 use chat4all_eventlog::kafka::KafkaLog;
 use chat4all_eventlog::{
-    Admission, Commit, CommitError, Consumer, ConsumerEvent, Epoch, EventLog, NewRecord, Patience,
-    Placement, ProducerOptions, Subscription, TopicPartition, TopicSpec, append,
+    Admission, Cleanup, Commit, CommitError, Consumer, ConsumerEvent, Epoch, EventLog, NewRecord,
+    Patience, Placement, ProducerOptions, Subscription, TopicPartition, TopicSpec, append,
 };
 use tokio::time::timeout;
 
@@ -98,7 +98,13 @@ async fn a_member_frozen_past_its_session_loses_its_partition_and_cannot_commit(
     let (group, topic) = (broker.name("group"), broker.name("topic"));
     let log = KafkaLog::new(&settings(100), "test", 1 << 20).unwrap();
     let (placement, retention) = (Placement::ByKey, Duration::from_secs(86_400));
-    let spec = TopicSpec { name: topic.clone(), partitions: 1, placement, retention };
+    let spec = TopicSpec {
+        name: topic.clone(),
+        partitions: 1,
+        placement,
+        retention,
+        cleanup: Cleanup::Delete,
+    };
     log.ensure_topics(vec![spec]).await.unwrap();
     let patience = Patience::Forever;
     let producer = log.producer(ProducerOptions { patience, admission: Admission::Progress });

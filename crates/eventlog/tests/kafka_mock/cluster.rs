@@ -97,7 +97,7 @@ impl Cluster {
     }
 }
 
-fn text(record: &Record) -> String {
+pub fn text(record: &Record) -> String {
     String::from_utf8(record.value.to_vec()).unwrap()
 }
 

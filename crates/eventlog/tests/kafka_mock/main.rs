@@ -8,11 +8,11 @@ mod cluster;
 
 use std::time::Duration;
 
-use chat4all_eventlog::{AppendError, CommitError, LogError, Patience, append};
+use chat4all_eventlog::{AppendError, CommitError, Followed, Follower, LogError, Patience, append};
 use rdkafka::mocking::MockCoordinator;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-use cluster::{Cluster, GROUP, PATIENT, TOPIC, at, numbers};
+use cluster::{Cluster, GROUP, PATIENT, TOPIC, at, numbers, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_patient_producer_keeps_its_order_through_produce_errors() {
@@ -130,4 +130,30 @@ async fn a_consumer_goes_on_when_the_brokers_come_back() {
     assert_eq!(member.values(), ["0", "1", "2", "0", "1"]);
     assert_eq!(cluster.log().check().await, Ok(()));
     assert_eq!(cluster.log().partitions(TOPIC).await, Ok(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_goes_on_when_the_brokers_come_back() {
+    let cluster = Cluster::new(1);
+    cluster.append(3).await;
+    let mut follower = cluster.log().follow(&at()).await.unwrap();
+    assert_eq!(followed(&mut *follower, 3).await, ["0", "1", "2"]);
+    assert!(matches!(follower.next().await, Ok(Followed::CaughtUp)));
+    cluster.mock.broker_down(-1).unwrap();
+    let failed = cluster.log().check().await;
+    assert!(matches!(failed, Err(LogError::Unavailable(_))), "{failed:?}");
+    cluster.mock.broker_up(-1).unwrap();
+    cluster.append(2).await;
+    assert_eq!(followed(&mut *follower, 2).await, ["0", "1"]);
+}
+
+async fn followed(follower: &mut dyn Follower, count: usize) -> Vec<String> {
+    let mut values = Vec::new();
+    while values.len() < count {
+        match tokio::time::timeout(Duration::from_secs(60), follower.next()).await.unwrap() {
+            Ok(Followed::Records(records)) => values.extend(records.iter().map(text)),
+            other => panic!("{other:?}"),
+        }
+    }
+    values
 }
