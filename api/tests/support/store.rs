@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chat4all_contracts::{ConversationId, EpochMs, Message, MessageId, StatusState};
 use chat4all_store::embedded::EmbeddedStore;
+use chat4all_store::letters::LetterStore;
 use chat4all_store::port::Answer;
 use chat4all_store::{
     Claim, ClaimKey, Cursor, Meeting, MeetingPlace, MessageStore, Page, RowAddress, StoreError,
@@ -148,6 +149,10 @@ impl MessageStore for TestStore {
         keep: Duration,
     ) -> Answer<'a, Option<Claim>> {
         self.guard(Op::Claim, self.inner.claim(t, key, claim, now, keep))
+    }
+
+    fn letters(&self) -> &dyn LetterStore {
+        self.inner.letters()
     }
 
     fn sweep(&self, now: EpochMs) -> Answer<'_, ()> {

@@ -16,7 +16,7 @@ pub mod topic;
 
 pub use event::{
     AccountCommand, AccountCondition, AccountOrder, AccountRecord, AccountState, DeadLetter,
-    Inbound, Message, Receipt, StatusUpdate,
+    Inbound, LetterId, Message, Receipt, StatusUpdate,
 };
 pub use fields::FieldError;
 pub use id::{

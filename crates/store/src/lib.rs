@@ -8,6 +8,7 @@
 #[cfg(feature = "cassandra")]
 pub mod cassandra;
 pub mod embedded;
+pub mod letters;
 pub mod port;
 pub mod projection;
 

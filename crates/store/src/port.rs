@@ -13,6 +13,8 @@ use chat4all_contracts::{
 use futures::future::BoxFuture;
 use thiserror::Error;
 
+use crate::letters::LetterStore;
+
 /// Whose data it is: part of every key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tenant(pub Box<str>);
@@ -200,6 +202,9 @@ pub trait MessageStore: Send + Sync + 'static {
         now: EpochMs,
         keep: Duration,
     ) -> Answer<'a, Option<Claim>>;
+
+    /// Where dead letters and operators' commands are.
+    fn letters(&self) -> &dyn LetterStore;
 
     /// Forgets, in small steps, what is past its end at `now`. A no-op where the database does it.
     fn sweep(&self, now: EpochMs) -> Answer<'_, ()>;

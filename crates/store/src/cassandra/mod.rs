@@ -5,8 +5,10 @@
 //! changes nothing (docs/adr/0011). Only claims need an agreement, by a lightweight transaction.
 //! Every call is bounded in time, and all of them together in number.
 
+mod audit;
 mod claims;
 mod error;
+mod letters;
 mod meetings;
 mod messages;
 mod migrations;
@@ -41,6 +43,7 @@ use self::month::KnownMonths;
 use self::order::Ticks;
 use self::requests::Requests;
 use self::statements::Statements;
+use crate::letters::LetterStore;
 use crate::port::Answer;
 use crate::{
     Claim, ClaimKey, Cursor, Meeting, MeetingPlace, MessageStore, Page, RowAddress, StoreError,
@@ -239,6 +242,10 @@ impl MessageStore for CassandraStore {
         keep: Duration,
     ) -> Answer<'a, Option<Claim>> {
         self.call(self.take(&tenant.0, key, claim, now, keep))
+    }
+
+    fn letters(&self) -> &dyn LetterStore {
+        self
     }
 
     /// What ends has a TTL: the database forgets it.

@@ -16,8 +16,10 @@ pub(super) struct Step {
     pub statements: &'static [&'static str],
 }
 
-pub(super) const STEPS: &[Step] =
-    &[Step { number: 1, name: "first tables", oldest_program: 1, statements: FIRST_TABLES }];
+pub(super) const STEPS: &[Step] = &[
+    Step { number: 1, name: "first tables", oldest_program: 1, statements: FIRST_TABLES },
+    Step { number: 2, name: "dead letters", oldest_program: 1, statements: DEAD_LETTERS },
+];
 
 /// * `messages`: a partition is a month of a conversation, newest first. Content is a map from the
 ///   generation to (sender, receiver, content, file id, account, end of life): each generation is a
@@ -85,6 +87,46 @@ const FIRST_TABLES: &[&str] = &[
     ) WITH default_time_to_live = 691200
       AND compaction = {'class': 'TimeWindowCompactionStrategy',
                         'compaction_window_unit': 'DAYS', 'compaction_window_size': '1'}",
+];
+
+/// * `letters`: a partition is an hour of times of acceptance, oldest first. A letter is one cell:
+///   (topic, partition, offset, reason, detail, platform, account, conversation, given up at, calls);
+///   so is what was done with it: (at, by, why, audit id). All of it ends by its TTL.
+/// * `letter_hours`: the hours that there are letters of.
+/// * `letter_ref`: a letter's time of acceptance by its id, and the record if nothing else holds it.
+/// * `audit`: a partition is a month of operators' commands, newest first. A command is one cell:
+///   (by, action, why, selection, selected, done).
+const DEAD_LETTERS: &[&str] = &[
+    "CREATE TABLE IF NOT EXISTS {keyspace}.letters (
+        tenant text,
+        hour int,
+        accepted_at bigint,
+        letter_id text,
+        letter frozen<tuple<text, bigint, bigint, text, text, text, text, text, bigint, bigint>>,
+        discarded frozen<tuple<bigint, text, text, text>>,
+        redriven frozen<tuple<bigint, text, text, text>>,
+        PRIMARY KEY ((tenant, hour), accepted_at, letter_id)
+    )",
+    "CREATE TABLE IF NOT EXISTS {keyspace}.letter_hours (
+        tenant text,
+        hour int,
+        PRIMARY KEY ((tenant), hour)
+    )",
+    "CREATE TABLE IF NOT EXISTS {keyspace}.letter_ref (
+        tenant text,
+        letter_id text,
+        accepted_at bigint,
+        raw blob,
+        PRIMARY KEY ((tenant, letter_id))
+    )",
+    "CREATE TABLE IF NOT EXISTS {keyspace}.audit (
+        tenant text,
+        month int,
+        at bigint,
+        id text,
+        command frozen<tuple<text, text, text, text, bigint, bigint>>,
+        PRIMARY KEY ((tenant, month), at, id)
+    ) WITH CLUSTERING ORDER BY (at DESC, id DESC)",
 ];
 
 /// Which steps were done, and who is at it. Needed before the first step, so it is no step.

@@ -28,6 +28,24 @@ pub(super) struct Statements {
     pub claim: PreparedStatement,
     pub replace_claim: PreparedStatement,
     pub check: PreparedStatement,
+    pub letters: LetterStatements,
+}
+
+/// The statements on dead letters and operators' commands.
+pub(super) struct LetterStatements {
+    pub put: PreparedStatement,
+    pub put_hour: PreparedStatement,
+    pub put_ref: PreparedStatement,
+    pub put_raw: PreparedStatement,
+    pub discard: PreparedStatement,
+    pub redrive: PreparedStatement,
+    pub place: PreparedStatement,
+    pub one: PreparedStatement,
+    pub hours: PreparedStatement,
+    pub in_order: PreparedStatement,
+    pub raw: PreparedStatement,
+    pub put_audit: PreparedStatement,
+    pub audit: PreparedStatement,
 }
 
 /// The statements on one kind of meeting places.
@@ -96,6 +114,53 @@ impl Statements {
             check: prepare
                 .read("SELECT number FROM {}.schema_steps WHERE part = 'step' LIMIT 1")
                 .await?,
+            letters: LetterStatements::prepare(&prepare).await?,
+        })
+    }
+}
+
+/// The columns that `letters::stored` reads.
+const LETTER: &str = "accepted_at, letter_id, letter, discarded, redriven";
+
+impl LetterStatements {
+    async fn prepare(prepare: &Prepare<'_>) -> Result<Self, PrepareError> {
+        let key = "tenant = ? AND hour = ? AND accepted_at = ? AND letter_id = ?";
+        let set = |column: &str| {
+            format!("UPDATE {{}}.letters USING TTL ? AND TIMESTAMP ? SET {column} = ? WHERE {key}")
+        };
+        let reference = |column: &str| {
+            format!(
+                "UPDATE {{}}.letter_ref USING TTL ? AND TIMESTAMP ? SET {column} = ? \
+                 WHERE tenant = ? AND letter_id = ?"
+            )
+        };
+        let put_hour =
+            "INSERT INTO {}.letter_hours (tenant, hour) VALUES (?, ?) USING TTL ? AND TIMESTAMP ?";
+        let by_id = "FROM {}.letter_ref WHERE tenant = ? AND letter_id = ?";
+        let hours = "SELECT hour FROM {}.letter_hours WHERE tenant = ? AND hour >= ? \
+                     AND hour <= ? LIMIT ?";
+        let in_order = format!(
+            "SELECT {LETTER} FROM {{}}.letters WHERE tenant = ? AND hour = ? \
+             AND (accepted_at, letter_id) > (?, ?) AND (accepted_at) < (?) LIMIT ?"
+        );
+        let put_audit = "UPDATE {}.audit USING TTL ? AND TIMESTAMP ? SET command = ? \
+                         WHERE tenant = ? AND month = ? AND at = ? AND id = ?";
+        let audit = "SELECT at, id, command FROM {}.audit WHERE tenant = ? AND month = ? \
+                     AND (at, id) < (?, ?) LIMIT ?";
+        Ok(Self {
+            put: prepare.write(&set("letter")).await?,
+            put_hour: prepare.write(put_hour).await?,
+            put_ref: prepare.write(&reference("accepted_at")).await?,
+            put_raw: prepare.write(&reference("raw")).await?,
+            discard: prepare.write(&set("discarded")).await?,
+            redrive: prepare.write(&set("redriven")).await?,
+            place: prepare.read(&format!("SELECT accepted_at {by_id}")).await?,
+            one: prepare.read(&format!("SELECT {LETTER} FROM {{}}.letters WHERE {key}")).await?,
+            hours: prepare.read(hours).await?,
+            in_order: prepare.read(&in_order).await?,
+            raw: prepare.read(&format!("SELECT raw {by_id}")).await?,
+            put_audit: prepare.write(put_audit).await?,
+            audit: prepare.read(audit).await?,
         })
     }
 }

@@ -10,6 +10,7 @@
 mod claims;
 mod fixture;
 mod keeping;
+mod letters;
 mod meetings;
 mod merging;
 mod pages;
@@ -20,6 +21,7 @@ use futures::future::BoxFuture;
 
 pub use claims::*;
 pub use keeping::*;
+pub use letters::*;
 pub use meetings::*;
 pub use merging::*;
 pub use pages::*;
@@ -68,6 +70,15 @@ macro_rules! store_conformance {
             a_sweep_forgets_only_what_is_past_its_end,
             what_was_written_is_there_after_reopening,
             a_store_that_is_there_answers,
+            a_letter_comes_back_as_it_was_written,
+            a_repeated_letter_is_one_letter,
+            letters_are_listed_oldest_first,
+            what_was_done_with_a_letter_stays,
+            a_letter_is_listed_while_its_life_is_current_and_failed,
+            a_list_is_about_what_its_filter_names,
+            a_list_is_bounded_and_finds_everything,
+            commands_are_listed_newest_first,
+            letters_and_commands_are_kept_until_their_end,
         }
     };
     (@cases $factory:expr; $($case:ident,)*) => {

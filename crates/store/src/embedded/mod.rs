@@ -4,7 +4,9 @@
 //! in one transaction, so concurrent calls are in one order. What is past its end is not seen from
 //! that moment on; [`MessageStore::sweep`] only frees its room.
 
+mod audit;
 mod claims;
+mod letters;
 mod meetings;
 mod messages;
 mod row;
@@ -20,6 +22,7 @@ use chat4all_sqlite::{Database, DbError, Options, Synchronous};
 
 use self::meetings::Place;
 use self::row::{Failure, settle};
+use crate::letters::LetterStore;
 use crate::port::Answer;
 use crate::{
     Claim, ClaimKey, Cursor, Meeting, MeetingPlace, MessageStore, Page, RowAddress, StoreError,
@@ -180,10 +183,14 @@ impl MessageStore for EmbeddedStore {
         self.write(move |db| claims::claim(db, &tenant.0, &key, &claim, now, keep))
     }
 
+    fn letters(&self) -> &dyn LetterStore {
+        self
+    }
+
     fn sweep(&self, now: EpochMs) -> Answer<'_, ()> {
         Box::pin(async move {
             // Between two steps other calls get their turn.
-            for step in [claims::sweep, meetings::sweep] {
+            for step in [claims::sweep, meetings::sweep, letters::sweep, audit::sweep] {
                 while self.write(move |db| step(db, now, SWEEP_ROWS)).await? == SWEEP_ROWS {}
             }
             Ok(())

@@ -8,6 +8,8 @@
 /// * `messages_shown` is what a page reads: a conversation in its order, and only what is shown.
 /// * `meetings` holds both kinds of places. That of a message has the platform and account `''`,
 ///   which no platform and no account can be called.
+/// * `letters` keeps a letter under its id; `letters_in_order` is what a list reads. `audit` holds
+///   what operators did, by its time.
 pub(super) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY, writes INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS messages (
@@ -68,6 +70,50 @@ CREATE TABLE IF NOT EXISTS claims (
     PRIMARY KEY (tenant, kind, key)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS claims_end ON claims (kept_until);
+
+CREATE TABLE IF NOT EXISTS letters (
+    tenant TEXT NOT NULL,
+    letter_id TEXT NOT NULL,
+    accepted_at INTEGER NOT NULL,
+    topic TEXT NOT NULL,
+    at_partition INTEGER NOT NULL,
+    at_offset INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    platform TEXT,
+    account TEXT,
+    conversation_id TEXT,
+    given_up_at INTEGER NOT NULL,
+    attempts INTEGER,
+    raw BLOB,
+    discarded_at INTEGER,
+    discarded_by TEXT,
+    discarded_why TEXT,
+    discarded_audit TEXT,
+    redriven_at INTEGER,
+    redriven_by TEXT,
+    redriven_why TEXT,
+    redriven_audit TEXT,
+    kept_until INTEGER NOT NULL,
+    PRIMARY KEY (tenant, letter_id)
+);
+CREATE INDEX IF NOT EXISTS letters_in_order ON letters (tenant, accepted_at, letter_id);
+CREATE INDEX IF NOT EXISTS letters_end ON letters (kept_until);
+
+CREATE TABLE IF NOT EXISTS audit (
+    tenant TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    by TEXT NOT NULL,
+    action TEXT NOT NULL,
+    why TEXT,
+    selection TEXT NOT NULL,
+    selected INTEGER NOT NULL,
+    done INTEGER,
+    kept_until INTEGER NOT NULL,
+    PRIMARY KEY (tenant, at, id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS audit_end ON audit (kept_until);
 ";
 
 /// Changes one row: whether writing works.

@@ -4,10 +4,14 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat4all_contracts::{ConversationId, EpochMs, Message, MessageId, StatusState};
+use chat4all_contracts::{ConversationId, EpochMs, LetterId, Message, MessageId, StatusState};
 use chat4all_process::config::Bounded;
 use chat4all_process::{Clock, Random};
 use chat4all_store::cassandra::{CassandraSettings, CassandraStore};
+use chat4all_store::letters::{
+    AuditPlace, AuditRecord, Letter, LetterPlace, LetterSpan, LetterStore, Mark, StoredLetter,
+    Verdict,
+};
 use chat4all_store::port::Answer;
 use chat4all_store::{
     Claim, ClaimKey, Cursor, Meeting, MeetingPlace, MessageStore, Page, RowAddress, StoredMessage,
@@ -156,11 +160,90 @@ impl MessageStore for Apart {
         forward!(self, tenant, claim(key, claim, now, keep))
     }
 
+    fn letters(&self) -> &dyn LetterStore {
+        self
+    }
+
     fn sweep(&self, now: EpochMs) -> Answer<'_, ()> {
         self.store.sweep(now)
     }
 
     fn check(&self) -> Answer<'_, ()> {
         self.store.check()
+    }
+}
+
+macro_rules! forward_letters {
+    ($self:ident, $tenant:ident, $method:ident($($argument:expr),*)) => {{
+        let tenant = Tenant(format!("{}-{}", $self.prefix, $tenant.0).into());
+        Box::pin(async move { $self.store.letters().$method(&tenant, $($argument),*).await })
+    }};
+}
+
+impl LetterStore for Apart {
+    fn put_letter<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        letter: &'a Letter,
+        raw: Option<&'a [u8]>,
+        now: EpochMs,
+        keep: Duration,
+    ) -> Answer<'a, ()> {
+        forward_letters!(self, tenant, put_letter(letter, raw, now, keep))
+    }
+
+    fn letter<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        id: &'a LetterId,
+    ) -> Answer<'a, Option<StoredLetter>> {
+        forward_letters!(self, tenant, letter(id))
+    }
+
+    fn letter_raw<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        id: &'a LetterId,
+    ) -> Answer<'a, Option<Vec<u8>>> {
+        forward_letters!(self, tenant, letter_raw(id))
+    }
+
+    fn letters_in_order<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        span: LetterSpan,
+        after: Option<&'a LetterPlace>,
+        limit: usize,
+    ) -> Answer<'a, Vec<StoredLetter>> {
+        forward_letters!(self, tenant, letters_in_order(span, after, limit))
+    }
+
+    fn mark_letter<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        at: &'a LetterPlace,
+        verdict: Verdict,
+        mark: &'a Mark,
+        keep: Duration,
+    ) -> Answer<'a, ()> {
+        forward_letters!(self, tenant, mark_letter(at, verdict, mark, keep))
+    }
+
+    fn put_audit<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        record: &'a AuditRecord,
+        keep: Duration,
+    ) -> Answer<'a, ()> {
+        forward_letters!(self, tenant, put_audit(record, keep))
+    }
+
+    fn audit<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        before: &'a AuditPlace,
+        limit: usize,
+    ) -> Answer<'a, Vec<AuditRecord>> {
+        forward_letters!(self, tenant, audit(before, limit))
     }
 }

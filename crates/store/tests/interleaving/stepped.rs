@@ -8,6 +8,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use chat4all_contracts::{ConversationId, EpochMs, Message, MessageId, StatusState};
+use chat4all_store::letters::LetterStore;
 use chat4all_store::port::Answer;
 use chat4all_store::{
     Claim, ClaimKey, Cursor, Meeting, MeetingPlace, MessageStore, Page, RowAddress, StoredMessage,
@@ -146,6 +147,10 @@ impl MessageStore for Stepped {
         keep: Duration,
     ) -> Answer<'a, Option<Claim>> {
         step(self.0.claim(tenant, key, claim, now, keep))
+    }
+
+    fn letters(&self) -> &dyn LetterStore {
+        self.0.letters()
     }
 
     fn sweep(&self, now: EpochMs) -> Answer<'_, ()> {
