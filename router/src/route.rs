@@ -94,6 +94,7 @@ impl Route {
         let mut update = StatusUpdate::minimal(message.message_id.clone(), Status::Failed, now);
         update.conversation_id = Some(message.conversation_id.clone());
         update.accepted_at = Some(message.accepted_at);
+        update.expires_at = Some(message.expires_at);
         update.generation = message.generation;
         update.platform = platform.cloned();
         update.account = message.account.clone();

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chat4all_contracts::{ConversationId, EpochMs, Message, MessageId, StatusState};
+use chat4all_contracts::{ConversationId, EpochMs, Generation, Message, MessageId, StatusState};
 use chat4all_store::embedded::EmbeddedStore;
 use chat4all_store::letters::LetterStore;
 use chat4all_store::port::Answer;
 use chat4all_store::{
-    Claim, ClaimKey, Cursor, Meeting, MeetingPlace, MessageStore, Page, RowAddress, StoreError,
-    StoredMessage, Tenant,
+    Claim, ClaimKey, Cursor, Meeting, MeetingPlace, MessageStore, OpenPage, OpenPlace, Page,
+    RowAddress, Shards, StoreError, StoredMessage, Tenant,
 };
 use futures::future::{pending, ready};
 
@@ -26,12 +26,13 @@ pub enum Op {
     Claim,
     Message,
     Page,
+    Open,
     Write,
     Check,
 }
 
 impl Op {
-    pub const ALL: [Op; 5] = [Op::Claim, Op::Message, Op::Page, Op::Write, Op::Check];
+    pub const ALL: [Op; 6] = [Op::Claim, Op::Message, Op::Page, Op::Open, Op::Write, Op::Check];
 }
 
 #[derive(Default)]
@@ -153,6 +154,38 @@ impl MessageStore for TestStore {
 
     fn letters(&self) -> &dyn LetterStore {
         self.inner.letters()
+    }
+
+    fn note_open<'a>(
+        &'a self,
+        t: &'a Tenant,
+        message: &'a Message,
+        due: EpochMs,
+        now: EpochMs,
+    ) -> Answer<'a, ()> {
+        self.guard(Op::Write, self.inner.note_open(t, message, due, now))
+    }
+
+    fn note_settled<'a>(
+        &'a self,
+        t: &'a Tenant,
+        id: &'a MessageId,
+        generation: Generation,
+        due: EpochMs,
+        now: EpochMs,
+    ) -> Answer<'a, ()> {
+        self.guard(Op::Write, self.inner.note_settled(t, id, generation, due, now))
+    }
+
+    fn open<'a>(
+        &'a self,
+        t: &'a Tenant,
+        shards: Shards,
+        after: &'a OpenPlace,
+        until: EpochMs,
+        limit: usize,
+    ) -> Answer<'a, OpenPage> {
+        self.guard(Op::Open, self.inner.open(t, shards, after, until, limit))
     }
 
     fn sweep(&self, now: EpochMs) -> Answer<'_, ()> {

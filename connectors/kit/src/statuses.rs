@@ -34,6 +34,7 @@ impl Statuses {
         let mut update = StatusUpdate::minimal(message.message_id.clone(), status, now);
         update.conversation_id = Some(message.conversation_id.clone());
         update.accepted_at = Some(message.accepted_at);
+        update.expires_at = Some(message.expires_at);
         update.generation = message.generation;
         update.platform = Some(self.platform.clone());
         update.account = Some(account.clone());

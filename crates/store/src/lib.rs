@@ -9,6 +9,7 @@
 pub mod cassandra;
 pub mod embedded;
 pub mod letters;
+pub mod open;
 pub mod port;
 pub mod projection;
 
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use chat4all_process::probe::ReadyCheck;
 
+pub use open::{OpenPage, OpenPlace, Shards};
 pub use port::{
     Claim, ClaimKey, Cursor, Meeting, MeetingPlace, MessageStore, Page, RowAddress, StoreError,
     StoredMessage, Tenant,

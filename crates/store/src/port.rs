@@ -7,13 +7,14 @@
 use std::time::Duration;
 
 use chat4all_contracts::{
-    AccountName, ConversationId, EpochMs, ExternalId, IdempotencyKey, Message, MessageId,
-    PlatformName, StatusState,
+    AccountName, ConversationId, EpochMs, ExternalId, Generation, IdempotencyKey, Message,
+    MessageId, PlatformName, StatusState,
 };
 use futures::future::BoxFuture;
 use thiserror::Error;
 
 use crate::letters::LetterStore;
+use crate::open::{OpenPage, OpenPlace, Shards};
 
 /// Whose data it is: part of every key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -205,6 +206,40 @@ pub trait MessageStore: Send + Sync + 'static {
 
     /// Where dead letters and operators' commands are.
     fn letters(&self) -> &dyn LetterStore;
+
+    /// Notes a message whose row is written among the open ones, `due` at that time, which must
+    /// not lie before `now`. Kept for [`OPEN_KEPT`](crate::open::OPEN_KEPT) after `due` at least.
+    fn note_open<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        message: &'a Message,
+        due: EpochMs,
+        now: EpochMs,
+    ) -> Answer<'a, ()>;
+
+    /// Notes that a message noted as due at `due` has an outcome in this generation, after that was
+    /// merged into its row: only a hint that spares [`MessageStore::open`] a look at the row.
+    fn note_settled<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        id: &'a MessageId,
+        generation: Generation,
+        due: EpochMs,
+        now: EpochMs,
+    ) -> Answer<'a, ()>;
+
+    /// Looks at up to about `limit` (at least 1) messages that were noted in these shards, come
+    /// after a place and are due before `until`; answers those that are open. Beginning before all
+    /// and going on from page to page shows each of them, a message that was noted under two due
+    /// times maybe twice; one that is noted meanwhile maybe not.
+    fn open<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        shards: Shards,
+        after: &'a OpenPlace,
+        until: EpochMs,
+        limit: usize,
+    ) -> Answer<'a, OpenPage>;
 
     /// Forgets, in small steps, what is past its end at `now`. A no-op where the database does it.
     fn sweep(&self, now: EpochMs) -> Answer<'_, ()>;

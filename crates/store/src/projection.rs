@@ -17,6 +17,7 @@ use chat4all_contracts::{
     StatusUpdate,
 };
 
+use crate::open::is_open;
 use crate::{MeetingPlace, MessageStore, RowAddress, StoreError, Tenant};
 
 /// How long a report waits for its row: 8 days.
@@ -44,6 +45,8 @@ pub async fn project_message(
     now: EpochMs,
 ) -> Result<Projected, StoreError> {
     store.put_message(tenant, message).await?;
+    // An entry that comes after its time is not put where nobody looks any more.
+    store.note_open(tenant, message, message.expires_at.max(now), now).await?;
     let row = RowAddress::of(message);
     let place = MeetingPlace::Message(message.message_id.clone());
     let Some(early) = arrive_row(store, tenant, &place, &row, now).await? else {
@@ -70,6 +73,10 @@ pub async fn project_status(
     let row = match address(update) {
         Some(row) => {
             store.merge_status(tenant, &row, &reports).await?;
+            if let (Some(due), false) = (update.expires_at, is_open(update.status)) {
+                let (id, generation) = (&update.message_id, update.generation);
+                store.note_settled(tenant, id, generation, due, now).await?;
+            }
             row
         }
         None => {

@@ -59,7 +59,8 @@ fn parse(text: &str) -> serde_json::Map<String, serde_json::Value> {
 fn a_status_update_has_its_golden_bytes() {
     let golden = concat!(
         r#"{"message_id":"m-1","status":"FAILED","timestamp":1700000000500,"#,
-        r#""conversation_id":"c-1","accepted_at":1700000000000,"generation":1,"#,
+        r#""conversation_id":"c-1","accepted_at":1700000000000,"#,
+        r#""expires_at":1700003600000,"generation":1,"#,
         r#""platform":"whatsapp","account":"main","external_id":"wamid.X","reason":"refused","#,
         r#""attempt":3,"possible_duplicate":true}"#,
     );

@@ -25,6 +25,9 @@ pub struct StatusUpdate {
     /// When the message was accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<EpochMs>,
+    /// When the message's life ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<EpochMs>,
     /// Which life of the message; absent = the first.
     pub generation: Generation,
     /// The platform.
@@ -56,6 +59,7 @@ impl StatusUpdate {
             timestamp,
             conversation_id: None,
             accepted_at: None,
+            expires_at: None,
             generation: Generation::FIRST,
             platform: None,
             account: None,
@@ -82,6 +86,7 @@ impl StatusUpdate {
                 .ok_or_else(|| FieldError::missing("timestamp"))?,
             conversation_id: fields.optional("conversation_id", ConversationId::new)?,
             accepted_at: read_time(&fields, "accepted_at")?,
+            expires_at: read_time(&fields, "expires_at")?,
             generation: read_generation(&fields)?,
             platform: fields.optional("platform", PlatformName::new)?,
             account: fields.optional("account", AccountName::new)?,

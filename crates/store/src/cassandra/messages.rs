@@ -114,7 +114,18 @@ impl CassandraStore {
         tenant: &str,
         id: &MessageId,
     ) -> Result<Option<StoredMessage>, StoreError> {
-        let Some(at) = self.address(tenant, id).await? else { return Ok(None) };
+        match self.address(tenant, id).await? {
+            Some(at) => self.row(tenant, &at).await,
+            None => Ok(None),
+        }
+    }
+
+    /// A row, if it has content.
+    pub(super) async fn row(
+        &self,
+        tenant: &str,
+        at: &RowAddress,
+    ) -> Result<Option<StoredMessage>, StoreError> {
         let conversation = at.conversation_id.as_str();
         let (accepted_at, message_id) = (ms(at.accepted_at), at.message_id.as_str());
         let values = (tenant, conversation, month(at.accepted_at), accepted_at, message_id);

@@ -13,6 +13,7 @@ mod meetings;
 mod messages;
 mod migrations;
 mod month;
+mod open;
 mod order;
 mod parts;
 mod requests;
@@ -24,7 +25,7 @@ mod tls;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat4all_contracts::{ConversationId, EpochMs, Message, MessageId, StatusState};
+use chat4all_contracts::{ConversationId, EpochMs, Generation, Message, MessageId, StatusState};
 use chat4all_process::{Clock, ConfigError, Random};
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
@@ -40,14 +41,15 @@ pub use self::settings::{CassandraSettings, CassandraTls, ClaimScope};
 use self::claims::Queues;
 use self::error::{no_session, no_statement};
 use self::month::KnownMonths;
+use self::open::SettledParts;
 use self::order::Ticks;
 use self::requests::Requests;
 use self::statements::Statements;
 use crate::letters::LetterStore;
 use crate::port::Answer;
 use crate::{
-    Claim, ClaimKey, Cursor, Meeting, MeetingPlace, MessageStore, Page, RowAddress, StoreError,
-    StoredMessage, Tenant,
+    Claim, ClaimKey, Cursor, Meeting, MeetingPlace, MessageStore, OpenPage, OpenPlace, Page,
+    RowAddress, Shards, StoreError, StoredMessage, Tenant,
 };
 
 type CqlType<'a> = scylla::cluster::metadata::ColumnType<'a>;
@@ -67,6 +69,8 @@ pub struct CassandraStore {
     random: Random,
     known_months: KnownMonths,
     claim_queues: Queues,
+    settled_parts: SettledParts,
+    clock: Clock,
 }
 
 impl CassandraStore {
@@ -98,10 +102,12 @@ impl CassandraStore {
         Ok(Arc::new(Self {
             requests: Requests::new(session, max_in_flight, settings.request_timeout_ms.ms()),
             statements,
-            ticks: Ticks::new(clock),
+            ticks: Ticks::new(clock.clone()),
             random,
             known_months: KnownMonths::default(),
             claim_queues: Queues::new(),
+            settled_parts: SettledParts::default(),
+            clock,
         }))
     }
 
@@ -246,6 +252,38 @@ impl MessageStore for CassandraStore {
 
     fn letters(&self) -> &dyn LetterStore {
         self
+    }
+
+    fn note_open<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        message: &'a Message,
+        due: EpochMs,
+        now: EpochMs,
+    ) -> Answer<'a, ()> {
+        self.call(self.put_open(&tenant.0, message, due, now))
+    }
+
+    fn note_settled<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        id: &'a MessageId,
+        generation: Generation,
+        due: EpochMs,
+        now: EpochMs,
+    ) -> Answer<'a, ()> {
+        self.call(self.put_settled(&tenant.0, (due, id, generation), now))
+    }
+
+    fn open<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        shards: Shards,
+        after: &'a OpenPlace,
+        until: EpochMs,
+        limit: usize,
+    ) -> Answer<'a, OpenPage> {
+        self.call(self.open_of(&tenant.0, shards, after, until, limit))
     }
 
     /// What ends has a TTL: the database forgets it.

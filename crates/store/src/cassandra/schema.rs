@@ -19,6 +19,7 @@ pub(super) struct Step {
 pub(super) const STEPS: &[Step] = &[
     Step { number: 1, name: "first tables", oldest_program: 1, statements: FIRST_TABLES },
     Step { number: 2, name: "dead letters", oldest_program: 1, statements: DEAD_LETTERS },
+    Step { number: 3, name: "open messages", oldest_program: 1, statements: OPEN_MESSAGES },
 ];
 
 /// * `messages`: a partition is a month of a conversation, newest first. Content is a map from the
@@ -128,6 +129,21 @@ const DEAD_LETTERS: &[&str] = &[
         PRIMARY KEY ((tenant, month), at, id)
     ) WITH CLUSTERING ORDER BY (at DESC, id DESC)",
 ];
+/// Where the messages without an outcome are. A partition is a sixteenth of the messages that are
+/// due in an hour; its rows go by their TTL. `settled` is only ever set to true: nothing is deleted.
+const OPEN_MESSAGES: &[&str] = &["CREATE TABLE IF NOT EXISTS {keyspace}.open_messages (
+        tenant text,
+        hour int,
+        shard int,
+        due bigint,
+        message_id text,
+        generation int,
+        conversation_id text,
+        accepted_at bigint,
+        settled boolean,
+        PRIMARY KEY ((tenant, hour, shard), due, message_id, generation)
+    ) WITH compaction = {'class': 'TimeWindowCompactionStrategy',
+                         'compaction_window_unit': 'DAYS', 'compaction_window_size': '1'}"];
 
 /// Which steps were done, and who is at it. Needed before the first step, so it is no step.
 ///

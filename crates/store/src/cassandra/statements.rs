@@ -25,6 +25,9 @@ pub(super) struct Statements {
     pub of_external: PlaceStatements,
     /// Only the row's side of a message's meeting place.
     pub address: PreparedStatement,
+    pub note_open: PreparedStatement,
+    pub note_settled: PreparedStatement,
+    pub open: PreparedStatement,
     pub claim: PreparedStatement,
     pub replace_claim: PreparedStatement,
     pub check: PreparedStatement,
@@ -88,6 +91,15 @@ impl Statements {
                       WHERE tenant = ? AND conversation_id = ? AND month <= ?";
         let address = "SELECT DISTINCT tenant, message_id, address FROM {}.message_ref \
                        WHERE tenant = ? AND message_id = ?";
+        let note_open = "INSERT INTO {}.open_messages (tenant, hour, shard, due, message_id, \
+                         generation, conversation_id, accepted_at) \
+                         VALUES (?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?";
+        let note_settled = "UPDATE {}.open_messages USING TTL ? SET settled = true \
+                            WHERE tenant = ? AND hour = ? AND shard = ? AND due = ? \
+                            AND message_id = ? AND generation = ?";
+        let open = "SELECT due, message_id, generation, conversation_id, accepted_at, settled \
+                    FROM {}.open_messages WHERE tenant = ? AND hour = ? AND shard = ? \
+                    AND (due, message_id, generation) > (?, ?, ?) LIMIT ?";
         let claim = "INSERT INTO {}.claims (tenant, kind, key, message_id, accepted_at, \
                      expires_at, account, body_hash, kept_until, attempt) \
                      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS USING TTL ?";
@@ -109,6 +121,9 @@ impl Statements {
                 )
                 .await?,
             address: prepare.read(address).await?,
+            note_open: prepare.write(note_open).await?,
+            note_settled: prepare.write(note_settled).await?,
+            open: prepare.read(open).await?,
             claim: prepare.decide(claim).await?,
             replace_claim: prepare.decide(replace_claim).await?,
             check: prepare

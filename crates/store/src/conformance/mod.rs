@@ -13,6 +13,7 @@ mod keeping;
 mod letters;
 mod meetings;
 mod merging;
+mod open;
 mod pages;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use keeping::*;
 pub use letters::*;
 pub use meetings::*;
 pub use merging::*;
+pub use open::*;
 pub use pages::*;
 
 use crate::MessageStore;
@@ -64,6 +66,11 @@ macro_rules! store_conformance {
             early_reports_wait_until_their_end,
             a_repeated_report_waits_until_its_later_end,
             the_account_and_the_platform_are_part_of_a_meeting_place,
+            open_messages_are_shown_once_over_all_pages,
+            an_outcome_settles_an_open_message,
+            a_redriven_message_is_open_again,
+            shards_divide_the_open_messages,
+            only_messages_of_the_tenant_with_content_are_open,
             tenants_do_not_see_each_other,
             long_and_unusual_texts_come_back_unchanged,
             everything_may_be_repeated,

@@ -23,6 +23,7 @@ macro_rules! shown_columns {
         )
     };
 }
+pub(super) use shown_columns;
 
 /// The `WHERE` keeps the content of a higher generation and the first of an equal one. The row's
 /// generation is never below its content's, so there is nothing to raise then either.
@@ -106,7 +107,7 @@ pub(super) fn merge(
     Ok(())
 }
 
-fn stored_message(row: &Row<'_>) -> Result<StoredMessage, Failure> {
+pub(super) fn stored_message(row: &Row<'_>) -> Result<StoredMessage, Failure> {
     let message = Message {
         message_id: required(row, "message_id", text(MessageId::new))?,
         conversation_id: required(row, "conversation_id", text(ConversationId::new))?,

@@ -9,6 +9,7 @@ mod claims;
 mod letters;
 mod meetings;
 mod messages;
+mod open;
 mod row;
 mod schema;
 
@@ -16,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat4all_contracts::{ConversationId, EpochMs, Message, MessageId, StatusState};
+use chat4all_contracts::{ConversationId, EpochMs, Generation, Message, MessageId, StatusState};
 use chat4all_sqlite::rusqlite::{Connection, Transaction};
 use chat4all_sqlite::{Database, DbError, Options, Synchronous};
 
@@ -25,8 +26,8 @@ use self::row::{Failure, settle};
 use crate::letters::LetterStore;
 use crate::port::Answer;
 use crate::{
-    Claim, ClaimKey, Cursor, Meeting, MeetingPlace, MessageStore, Page, RowAddress, StoreError,
-    StoredMessage, Tenant,
+    Claim, ClaimKey, Cursor, Meeting, MeetingPlace, MessageStore, OpenPage, OpenPlace, Page,
+    RowAddress, Shards, StoreError, StoredMessage, Tenant,
 };
 
 /// The most rows that one step of a sweep forgets: bounds how long the writer is held up.
@@ -185,6 +186,41 @@ impl MessageStore for EmbeddedStore {
 
     fn letters(&self) -> &dyn LetterStore {
         self
+    }
+
+    /// The index over the rows knows it.
+    fn note_open<'a>(
+        &'a self,
+        _: &'a Tenant,
+        _: &'a Message,
+        _: EpochMs,
+        _: EpochMs,
+    ) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// The index over the rows knows it.
+    fn note_settled<'a>(
+        &'a self,
+        _: &'a Tenant,
+        _: &'a MessageId,
+        _: Generation,
+        _: EpochMs,
+        _: EpochMs,
+    ) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn open<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        shards: Shards,
+        after: &'a OpenPlace,
+        until: EpochMs,
+        limit: usize,
+    ) -> Answer<'a, OpenPage> {
+        let (tenant, after) = (tenant.clone(), after.clone());
+        self.read(move |db| open::open(db, &tenant.0, shards, &after, until, limit))
     }
 
     fn sweep(&self, now: EpochMs) -> Answer<'_, ()> {

@@ -1,16 +1,31 @@
 //! The tables. Every key begins with the tenant.
 
+/// Whether a row is a message without an outcome: [`crate::open::is_open`] of its status, as a
+/// condition. A cell begins with its generation, and one of an earlier life does not count. `CASE`,
+/// because SQLite does not recognise a comparison as that of its index.
+macro_rules! is_open {
+    () => {
+        "content IS NOT NULL AND delivered_at IS NULL AND read_at IS NULL \
+         AND CASE WHEN sent IS NULL THEN 1 ELSE CAST(sent AS INTEGER) < generation END \
+         AND CASE WHEN failed IS NULL THEN 1 ELSE CAST(failed AS INTEGER) < generation END \
+         AND CASE WHEN rejected IS NULL THEN 1 ELSE CAST(rejected AS INTEGER) < generation END"
+    };
+}
+pub(super) use is_open;
+
 /// Run at every opening.
 ///
 /// * `messages` keeps its rows in the order of writing, so content is appended to the file; its
 ///   keys are in the indexes. A row that only statuses have reached has no content. A cell is one
 ///   text, see `row`.
 /// * `messages_shown` is what a page reads: a conversation in its order, and only what is shown.
+/// * `messages_open` is what has no outcome, in the order of the ends of life.
 /// * `meetings` holds both kinds of places. That of a message has the platform and account `''`,
 ///   which no platform and no account can be called.
 /// * `letters` keeps a letter under its id; `letters_in_order` is what a list reads. `audit` holds
 ///   what operators did, by its time.
-pub(super) const SCHEMA: &str = "
+pub(super) const SCHEMA: &str = concat!(
+    "
 CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY, writes INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS messages (
     tenant TEXT NOT NULL,
@@ -35,6 +50,9 @@ CREATE TABLE IF NOT EXISTS messages (
 );
 CREATE INDEX IF NOT EXISTS messages_shown
     ON messages (tenant, conversation_id, accepted_at, message_id) WHERE content IS NOT NULL;
+CREATE INDEX IF NOT EXISTS messages_open ON messages (tenant, expires_at, message_id) WHERE ",
+    is_open!(),
+    ";
 
 CREATE TABLE IF NOT EXISTS meetings (
     tenant TEXT NOT NULL,
@@ -114,7 +132,8 @@ CREATE TABLE IF NOT EXISTS audit (
     PRIMARY KEY (tenant, at, id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS audit_end ON audit (kept_until);
-";
+"
+);
 
 /// Changes one row: whether writing works.
 pub(super) const PROBE: &str = "INSERT INTO probe (id, writes) VALUES (1, 1)

@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat4all_contracts::{ConversationId, EpochMs, LetterId, Message, MessageId, StatusState};
+use chat4all_contracts::{
+    ConversationId, EpochMs, Generation, LetterId, Message, MessageId, StatusState,
+};
 use chat4all_process::config::Bounded;
 use chat4all_process::{Clock, Random};
 use chat4all_store::cassandra::{CassandraSettings, CassandraStore};
@@ -14,8 +16,8 @@ use chat4all_store::letters::{
 };
 use chat4all_store::port::Answer;
 use chat4all_store::{
-    Claim, ClaimKey, Cursor, Meeting, MeetingPlace, MessageStore, Page, RowAddress, StoredMessage,
-    Tenant,
+    Claim, ClaimKey, Cursor, Meeting, MeetingPlace, MessageStore, OpenPage, OpenPlace, Page,
+    RowAddress, Shards, StoredMessage, Tenant,
 };
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
@@ -162,6 +164,38 @@ impl MessageStore for Apart {
 
     fn letters(&self) -> &dyn LetterStore {
         self
+    }
+
+    fn note_open<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        message: &'a Message,
+        due: EpochMs,
+        now: EpochMs,
+    ) -> Answer<'a, ()> {
+        forward!(self, tenant, note_open(message, due, now))
+    }
+
+    fn note_settled<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        id: &'a MessageId,
+        generation: Generation,
+        due: EpochMs,
+        now: EpochMs,
+    ) -> Answer<'a, ()> {
+        forward!(self, tenant, note_settled(id, generation, due, now))
+    }
+
+    fn open<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        shards: Shards,
+        after: &'a OpenPlace,
+        until: EpochMs,
+        limit: usize,
+    ) -> Answer<'a, OpenPage> {
+        forward!(self, tenant, open(shards, after, until, limit))
     }
 
     fn sweep(&self, now: EpochMs) -> Answer<'_, ()> {

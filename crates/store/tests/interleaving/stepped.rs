@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use chat4all_contracts::{ConversationId, EpochMs, Message, MessageId, StatusState};
+use chat4all_contracts::{ConversationId, EpochMs, Generation, Message, MessageId, StatusState};
 use chat4all_store::letters::LetterStore;
 use chat4all_store::port::Answer;
 use chat4all_store::{
-    Claim, ClaimKey, Cursor, Meeting, MeetingPlace, MessageStore, Page, RowAddress, StoredMessage,
-    Tenant,
+    Claim, ClaimKey, Cursor, Meeting, MeetingPlace, MessageStore, OpenPage, OpenPlace, Page,
+    RowAddress, Shards, StoredMessage, Tenant,
 };
 
 /// Decides which of so many goes on.
@@ -151,6 +151,39 @@ impl MessageStore for Stepped {
 
     fn letters(&self) -> &dyn LetterStore {
         self.0.letters()
+    }
+
+    // Adapters that look at rows do nothing here, so nothing can come between.
+    fn note_open<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        message: &'a Message,
+        due: EpochMs,
+        now: EpochMs,
+    ) -> Answer<'a, ()> {
+        self.0.note_open(tenant, message, due, now)
+    }
+
+    fn note_settled<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        id: &'a MessageId,
+        generation: Generation,
+        due: EpochMs,
+        now: EpochMs,
+    ) -> Answer<'a, ()> {
+        self.0.note_settled(tenant, id, generation, due, now)
+    }
+
+    fn open<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        shards: Shards,
+        after: &'a OpenPlace,
+        until: EpochMs,
+        limit: usize,
+    ) -> Answer<'a, OpenPage> {
+        step(self.0.open(tenant, shards, after, until, limit))
     }
 
     fn sweep(&self, now: EpochMs) -> Answer<'_, ()> {
