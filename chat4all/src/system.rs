@@ -224,6 +224,7 @@ fn status_consumer(
     let deps = StatusConsumerDeps {
         log: parts.log.clone(),
         store: parts.store.clone(),
+        platforms: installation.platforms.clone(),
         clock: parts.clock.clone(),
         random: parts.random.fork(),
     };

@@ -89,7 +89,7 @@ impl RouterService {
         let options = GroupLoopOptions {
             service: SERVICE,
             group: GROUP,
-            topics: &[topic::MESSAGES],
+            topics: vec![topic::MESSAGES.to_owned()],
             max_in_hand: settings.max_in_hand.count(),
             commit_interval: settings.commit_interval_ms.ms(),
             revoke_deadline: Duration::from_secs(1),

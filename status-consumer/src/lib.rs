@@ -1,4 +1,4 @@
-//! Projects messages, status updates and receipts into the store.
+//! Projects messages, status updates, receipts and dead letters into the store.
 //!
 //! What an event means is decided in `chat4all_store::projection`; this service brings every event
 //! there, at least once, and commits only what the store has acknowledged. Events commute, so they
@@ -10,7 +10,7 @@ mod settings;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat4all_contracts::{Status, topic};
+use chat4all_contracts::{Platforms, Status, topic};
 use chat4all_eventlog::group_loop::{self, GroupLoopOptions};
 use chat4all_eventlog::{Admission, EventLog, LogError, Patience, ProducerOptions, Subscription};
 use chat4all_process::metric::Metric;
@@ -28,8 +28,16 @@ pub const SERVICE: &str = "status-consumer";
 /// The consumer group.
 pub const GROUP: &str = "chat4all-status-consumer";
 
-/// What it reads.
-const TOPICS: [&str; 3] = [topic::MESSAGES, topic::STATUS_UPDATES, topic::RECEIPTS];
+/// The events that it projects. What it cannot read of them goes to their dead letters.
+pub const TOPICS: [&str; 3] = [topic::MESSAGES, topic::STATUS_UPDATES, topic::RECEIPTS];
+
+/// The dead letters that it projects: those of its own topics, and those of every platform, which
+/// its connector writes.
+pub fn letter_topics(platforms: &Platforms) -> Vec<String> {
+    let outbound = platforms.0.keys().map(topic::outbound);
+    let all = TOPICS.into_iter().map(str::to_owned).chain(outbound);
+    all.map(|name| topic::dead_letters(&name)).collect()
+}
 
 /// What the status-consumer stands on.
 pub struct StatusConsumerDeps {
@@ -37,6 +45,8 @@ pub struct StatusConsumerDeps {
     pub log: Arc<dyn EventLog>,
     /// The store.
     pub store: Arc<dyn MessageStore>,
+    /// The platforms whose dead letters it projects.
+    pub platforms: Arc<Platforms>,
     /// The time of day.
     pub clock: Clock,
     /// For the jitter of retries.
@@ -70,12 +80,14 @@ impl StatusConsumer {
     /// If the log's consumer can no longer be used.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), LogError> {
         let Self { deps, settings } = self;
-        announce_metrics();
+        let letters = letter_topics(&deps.platforms);
+        announce_metrics(&letters);
+        let topics: Vec<String> = TOPICS.into_iter().map(str::to_owned).chain(letters).collect();
         let consumer = deps
             .log
             .subscribe(Subscription {
                 group: GROUP.to_owned(),
-                topics: TOPICS.map(str::to_owned).to_vec(),
+                topics: topics.clone(),
                 max_batch: 500,
                 revoke_deadline: Duration::from_secs(1),
             })
@@ -89,7 +101,7 @@ impl StatusConsumer {
         let options = GroupLoopOptions {
             service: SERVICE,
             group: GROUP,
-            topics: &TOPICS,
+            topics,
             max_in_hand: settings.max_in_hand.count(),
             commit_interval: settings.commit_interval_ms.ms(),
             revoke_deadline: Duration::from_secs(1),
@@ -108,12 +120,15 @@ impl StatusConsumer {
 }
 
 /// Makes every series of ours exist from the start: a rate of nothing is no rate.
-fn announce_metrics() {
+fn announce_metrics(letter_topics: &[String]) {
     for status in Status::ALL {
         Metric::StatusesProjected.add(SERVICE, &[status.word()], 0);
     }
     for kind in ["status", "receipt"] {
         Metric::EarlyArrivals.add(SERVICE, &[kind], 0);
+    }
+    for topic in letter_topics {
+        Metric::LettersUnreadable.add(SERVICE, &[topic], 0);
     }
 }
 

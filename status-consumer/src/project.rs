@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use chat4all_contracts::event::{DeadLetter, Message, Receipt, StatusUpdate};
-use chat4all_contracts::{FieldError, topic};
+use chat4all_contracts::{EpochMs, FieldError, topic};
 use chat4all_eventlog::group_loop::{Effect, Full, Handler, Retry};
 use chat4all_eventlog::{Producer, Record, append, topology};
 use chat4all_process::Clock;
 use chat4all_process::metric::Metric;
+use chat4all_store::letters::project_letter;
 use chat4all_store::projection::{self, Projected};
 use chat4all_store::{MessageStore, StoreError, Tenant};
 use futures::FutureExt;
@@ -28,6 +29,8 @@ enum Event {
     Message(Message),
     StatusUpdate(StatusUpdate),
     Receipt(Receipt),
+    /// With the timestamp of its record.
+    Letter(Box<DeadLetter>, EpochMs),
 }
 
 impl Event {
@@ -35,6 +38,8 @@ impl Event {
         match &*record.topic {
             topic::STATUS_UPDATES => StatusUpdate::parse(&record.value).map(Self::StatusUpdate),
             topic::RECEIPTS => Receipt::parse(&record.value).map(Self::Receipt),
+            name if topic::is_dead_letters(name) => DeadLetter::parse(&record.value)
+                .map(|letter| Self::Letter(Box::new(letter), record.timestamp)),
             _ => Message::parse(&record.value, record.timestamp).map(Self::Message),
         }
     }
@@ -51,6 +56,12 @@ impl Project {
 
     fn give_up(&self, record: &Record, why: &FieldError) -> Effect {
         let (at, offset) = (record.partition, record.offset);
+        if topic::is_dead_letters(&record.topic) {
+            // A letter about a letter would have no end. The record stays in its topic.
+            tracing::error!(partition = %record.at(), offset, %why, "an unreadable dead letter");
+            Metric::LettersUnreadable.count(SERVICE, &[&record.topic]);
+            return async { Ok(()) }.boxed();
+        }
         let letter = DeadLetter::unreadable(&record.topic, at, offset, &record.value, why);
         tracing::warn!(partition = %record.at(), offset, %why, "unreadable: to the dead letters");
         let new = topology::dead_letter(record, &letter, self.clock.now());
@@ -95,6 +106,10 @@ async fn apply(
         Event::Message(message) => projection::project_message(store, tenant, message, now).await,
         Event::StatusUpdate(update) => projection::project_status(store, tenant, update, now).await,
         Event::Receipt(receipt) => projection::project_receipt(store, tenant, receipt, now).await,
+        Event::Letter(letter, recorded_at) => {
+            project_letter(store, tenant, letter, *recorded_at, now).await?;
+            Ok(Projected::Merged)
+        }
     }
 }
 
@@ -106,6 +121,7 @@ fn count(event: &Event, projected: Projected) {
             "status"
         }
         Event::Receipt(_) => "receipt",
+        Event::Letter(..) => "letter",
     };
     if projected == Projected::Early {
         Metric::EarlyArrivals.count(SERVICE, &[kind]);

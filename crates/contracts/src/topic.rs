@@ -20,9 +20,17 @@ pub fn outbound(platform: &PlatformName) -> String {
     format!("{platform}-outbound")
 }
 
+/// How the names of topics end that hold dead letters.
+const DEAD_LETTERS: &str = "-dead-letters";
+
 /// Records of `topic` that could not be handled.
 pub fn dead_letters(topic: &str) -> String {
-    format!("{topic}-dead-letters")
+    format!("{topic}{DEAD_LETTERS}")
+}
+
+/// Whether a topic holds dead letters.
+pub fn is_dead_letters(topic: &str) -> bool {
+    topic.ends_with(DEAD_LETTERS)
 }
 
 #[cfg(test)]
@@ -34,5 +42,6 @@ mod tests {
         let platform = PlatformName::new("whatsapp").unwrap();
         assert_eq!(outbound(&platform), "whatsapp-outbound");
         assert_eq!(dead_letters(&outbound(&platform)), "whatsapp-outbound-dead-letters");
+        assert!(is_dead_letters("messages-dead-letters") && !is_dead_letters("messages"));
     }
 }

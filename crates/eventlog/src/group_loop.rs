@@ -56,14 +56,14 @@ pub struct Full;
 pub struct Retry(pub String);
 
 /// The loop's bounds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct GroupLoopOptions {
     /// The service, for metrics.
     pub service: &'static str,
     /// The group, for metrics.
     pub group: &'static str,
     /// What it reads, for metrics.
-    pub topics: &'static [&'static str],
+    pub topics: Vec<String>,
     /// The most records in hand at once.
     pub max_in_hand: usize,
     /// How often progress is committed.
@@ -115,24 +115,27 @@ pub async fn run(
     shutdown: Shutdown,
 ) -> Result<(), LogError> {
     announce_metrics(&options, clock.now());
+    let topics = options.topics.iter().map(String::as_str);
+    let gauges = GroupGauges::new(options.service, options.group, topics);
+    let (max_in_hand, drain_deadline) = (options.max_in_hand, options.drain_deadline);
+    let mut ticks = interval(options.commit_interval);
     let mut group = GroupLoop {
         consumer,
         handler,
         options,
         clock,
         random,
-        gauges: GroupGauges::new(options.service, options.group, options.topics.iter().copied()),
+        gauges,
         partitions: BTreeMap::new(),
         waiting: VecDeque::new(),
         in_hand: FuturesUnordered::new(),
     };
-    let mut ticks = interval(options.commit_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut backoff = Backoff::new(RETRY, group.random.clone());
     let mut not_before = Instant::now();
     loop {
         group.start_waiting();
-        let has_room = group.waiting.is_empty() && group.in_hand.len() < options.max_in_hand;
+        let has_room = group.waiting.is_empty() && group.in_hand.len() < max_in_hand;
         tokio::select! {
             biased;
             () = shutdown.wait() => break,
@@ -157,7 +160,7 @@ pub async fn run(
     }
     // What was not started is received again by the next owner.
     group.waiting.clear();
-    group.drain(Instant::now() + options.drain_deadline, |_| true).await;
+    group.drain(Instant::now() + drain_deadline, |_| true).await;
     group.commit().await?;
     group.consumer.close().await;
     Ok(())
@@ -165,7 +168,7 @@ pub async fn run(
 
 /// Makes every series exist from the start: a rate of nothing is no rate.
 fn announce_metrics(options: &GroupLoopOptions, now: EpochMs) {
-    let GroupLoopOptions { service, topics, .. } = *options;
+    let GroupLoopOptions { service, topics, .. } = options;
     Metric::StartTime.set(service, &[], now.as_ms() as f64 / 1000.0);
     for topic in topics {
         for metric in [Metric::RecordsConsumed, Metric::EffectRetries, Metric::NotesUnusable] {

@@ -73,6 +73,8 @@ metrics_enum! {
     RecordsInHand = Gauge "chat4all_records_in_hand" ["topic"] in "records",
     /// Records moved to dead letters.
     DeadLetters = Counter "chat4all_dead_letters_total" ["topic", "reason"] in "records",
+    /// Dead letters that are unreadable themselves: counted, logged, passed over.
+    LettersUnreadable = Counter "chat4all_dead_letters_unreadable_total" ["topic"] in "records",
     /// Effects (appends, store writes) that failed and will be tried again.
     EffectRetries = Counter "chat4all_effect_retries_total" ["topic"] in "effects",
     /// Commits of consumer offsets, by result.
