@@ -11,7 +11,8 @@ use chat4all_eventlog::embedded::{EmbeddedLog, EmbeddedOptions};
 use chat4all_process::data_folder::DataFolder;
 use chat4all_process::http_client::HttpClient;
 use chat4all_process::{
-    Clock, ConfigError, Failure, Random, Shutdown, descriptors, exit, serve, shutdown, telemetry,
+    Clock, ConfigError, Failure, Random, Shutdown, descriptors, exit, instance, serve, shutdown,
+    telemetry,
 };
 use chat4all_store::embedded::{EmbeddedStore, StoreOptions};
 use tokio::net::TcpListener;
@@ -92,6 +93,7 @@ fn parts(
         http: Arc::new(HttpClient::over_tcp()),
         clock,
         random: Random::system(),
+        instance: instance::name(),
         metrics: Some(metrics),
         stopping: Shutdown::new(),
     };

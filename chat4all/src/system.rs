@@ -33,6 +33,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Random numbers and ids.
     pub random: Random,
+    /// Which process this is, for people.
+    pub instance: String,
     /// The registry of metrics; `None` in simulation.
     pub metrics: Option<PrometheusHandle>,
     /// Triggered when the system begins to stop, whatever the cause.
@@ -116,6 +118,7 @@ impl System {
                 spec: served.spec.clone(),
                 per_second: served.per_second.clone(),
                 source: served.source.clone(),
+                owner: parts.instance.clone(),
             };
             let connector = Connector::new(deps, served.policy.clone());
             let key = format!("connectors.{name}.listen");

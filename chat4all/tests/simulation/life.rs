@@ -62,6 +62,7 @@ impl Life {
             http: http.clone(),
             clock: world.clock.clone(),
             random: random.fork(),
+            instance: "simulated".to_owned(),
             metrics: None,
             stopping: Shutdown::new(),
         };

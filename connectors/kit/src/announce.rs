@@ -2,7 +2,7 @@
 //! first dead letter should be seen as a rise.
 
 use chat4all_contracts::event::UNREADABLE;
-use chat4all_contracts::{EpochMs, PlatformName, Reason, Status};
+use chat4all_contracts::{AccountOrder, EpochMs, PlatformName, Reason, Status};
 use chat4all_process::metric::Metric;
 
 use crate::breaker::Transition;
@@ -35,6 +35,10 @@ fn calls(service: &'static str, platform: &str) {
     }
     for level in [Metric::DeliveriesInFlight, Metric::DeliveriesParked, Metric::BreakersOpen] {
         level.shift(service, &[platform], 0.0);
+    }
+    Metric::AccountsPaused.shift(service, &[platform], 0.0);
+    for command in AccountOrder::ALL.map(AccountOrder::word).into_iter().chain(["ignored"]) {
+        Metric::AccountCommands.add(service, &[platform, command], 0);
     }
     for to in Transition::ALL {
         Metric::BreakerTransitions.add(service, &[platform, to.word()], 0);

@@ -110,6 +110,14 @@ impl Breaker {
         self.state == State::Closed
     }
 
+    /// When the next probe may start, while it is open.
+    pub fn open_until(&self) -> Option<Instant> {
+        match self.state {
+            State::Open { until } => Some(until),
+            State::Closed | State::HalfOpen { .. } => None,
+        }
+    }
+
     fn change(&mut self, to: State) {
         self.state = to;
         self.era += 1;
@@ -201,6 +209,13 @@ impl Breaker {
         }
         self.change(State::Open { until: now + open_for });
         Some(Transition::Opened)
+    }
+
+    /// Ends an open time early: the next call is the probe. For an operator who knows more.
+    pub fn half_open_now(&mut self) -> Option<Transition> {
+        let State::Open { .. } = self.state else { return None };
+        self.change(State::HalfOpen { probing: false });
+        Some(Transition::HalfOpened)
     }
 }
 
@@ -316,5 +331,16 @@ mod tests {
         let probe = permit(&mut breaker, until);
         breaker.abandoned(probe);
         assert!(breaker.permit(until, 0).0.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_operator_can_end_an_open_time_and_only_one_probe_follows() {
+        let (mut breaker, now) = (breaker(1), Instant::now());
+        assert_eq!(breaker.half_open_now(), None, "nothing to end");
+        let until = open(&mut breaker, now);
+        assert_eq!(breaker.open_until(), Some(until));
+        assert_eq!(breaker.half_open_now(), Some(Transition::HalfOpened));
+        let admitted = (0..1000).filter(|_| breaker.permit(now, 0).0.is_ok()).count();
+        assert_eq!(admitted, 1);
     }
 }

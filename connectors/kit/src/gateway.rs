@@ -2,15 +2,16 @@
 //! cannot start yet is parked, in order. Nothing is skipped, nothing is counted as an attempt (I4).
 
 mod call;
+mod showing;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use chat4all_contracts::AccountName;
+use chat4all_contracts::{AccountName, AccountOrder};
 use chat4all_process::backoff::Backoff;
 use chat4all_process::metric::{Contribution, Metric};
 use chat4all_process::{Clock, Random};
-use ractor::{Actor, ActorProcessingErr, ActorRef};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::time::Instant;
 
 use crate::breaker::{Breaker, BreakerPolicy, Denied, Permit, Transition};
@@ -19,9 +20,11 @@ use crate::lease::Lease;
 use crate::outcome::CallResult;
 use crate::pacer::Pacer;
 use crate::settings::KitSettings;
+use crate::steering::{Snapshot, Steering};
 
 use call::CallUnderWay;
 pub use call::{Job, Verdict};
+use showing::History;
 
 /// The actor.
 pub struct Gateway;
@@ -43,6 +46,10 @@ pub enum GatewayMsg {
     Wake(Instant),
     /// A partition goes away: answer for what of it is parked.
     Sweep,
+    /// An operator has given an order: see what may start now.
+    Ordered(AccountOrder),
+    /// Say how the account is.
+    Show(RpcReplyPort<Snapshot>),
 }
 
 /// What a gateway stands on.
@@ -60,6 +67,8 @@ pub struct GatewayArgs {
     pub settings: KitSettings,
     /// The right to start calls.
     pub lease: Lease,
+    /// What operators want of the account, and where it shows itself.
+    pub steering: Steering,
     /// The account's pace.
     pub per_second: u32,
     /// The time of day, for the end of a message's life.
@@ -81,6 +90,7 @@ pub struct GatewayState {
     /// When parked messages are looked through next.
     sweep_at: Instant,
     levels: Levels,
+    history: History,
 }
 
 /// The account's part of the platform's gauges.
@@ -121,6 +131,7 @@ impl Actor for Gateway {
             wake_at: None,
             sweep_at: Instant::now(),
             levels: Levels::new(args.service, &args.platform),
+            history: History::default(),
             args,
         })
     }
@@ -143,6 +154,12 @@ impl Actor for Gateway {
                 }
             }
             GatewayMsg::Sweep => state.drop_what_will_not_start(),
+            GatewayMsg::Ordered(AccountOrder::CloseBreaker) => state.try_now(),
+            GatewayMsg::Ordered(AccountOrder::Pause | AccountOrder::Resume) => {}
+            GatewayMsg::Show(reply) => {
+                let _too_late = reply.send(state.snapshot());
+                return Ok(());
+            }
         }
         state.start_what_can(&myself);
         Ok(())
@@ -153,15 +170,17 @@ impl GatewayState {
     fn finished(&mut self, permit: Permit, verdict: Verdict) {
         self.in_flight = self.in_flight.saturating_sub(1);
         let now = Instant::now();
+        self.history.note(&verdict);
         let transition = match verdict {
             Verdict::Working => self.breaker.succeeded(permit),
             Verdict::Failing => self.breaker.failed(permit, now),
             Verdict::Throttled(after) => {
                 let pause = after.unwrap_or(self.args.settings.throttle_pause_ms.ms());
                 self.pacer.pause_until(now + pause);
+                self.history.throttled_until = Some(now + pause);
                 self.breaker.succeeded(permit)
             }
-            Verdict::Refused => {
+            Verdict::Refused(_) => {
                 let pause = self.args.settings.refused_account_pause_ms.ms();
                 tracing::error!(account = %self.args.account, "the platform refuses the account");
                 self.breaker.open_for(permit, now, pause)
@@ -223,11 +242,15 @@ impl GatewayState {
         }
         self.levels.parked.set(self.parked.len());
         self.levels.in_flight.set(self.in_flight);
+        self.args.steering.show(&self.args.account, self.sign());
     }
 
     /// A permit, or when to ask again; `Err(None)` = after the next outcome.
     fn permit(&mut self) -> Result<Permit, Option<Instant>> {
         if self.in_flight >= self.args.settings.max_in_flight.count() {
+            return Err(None);
+        }
+        if !self.args.steering.may_start(&self.args.account) {
             return Err(None);
         }
         let now = Instant::now();

@@ -148,6 +148,7 @@ impl Actor for Intake {
                 revoke_deadline: settings.revoke_deadline_ms.ms() * 2,
             })
             .await?;
+        args.worker.steering.disown_all();
         args.worker.lease.begin(consumer.lease(), settings.call_timeout_ms.ms())?;
         let pump = AbortOnDropHandle::new(tokio::spawn(pump(
             consumer.clone(),
@@ -285,6 +286,7 @@ impl IntakeState {
             committed,
             drained: false,
         };
+        self.args.worker.steering.own(at.partition);
         self.partitions.insert(at, partition);
         Ok(())
     }

@@ -11,6 +11,7 @@
 //! A platform's crate implements [`platform::Platform`] and knows nothing of the rest; the kit
 //! knows the log, HTTP and retries, and no platform and no store.
 
+mod account_desk;
 mod announce;
 pub mod answer;
 pub mod api_settings;
@@ -32,6 +33,7 @@ pub mod service;
 mod settings;
 mod status_publisher;
 mod statuses;
+mod steering;
 mod supervisor;
 mod tasks;
 mod webhook;
@@ -48,6 +50,7 @@ use ractor::{Actor, ActorCell};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+use crate::account_desk::DeskArgs;
 use crate::delivery::Caller;
 use crate::directory::Directory;
 use crate::gateway::GatewayArgs;
@@ -55,6 +58,7 @@ use crate::lease::Lease;
 use crate::partition_worker::WorkerDeps;
 use crate::platform::Platform;
 use crate::statuses::Statuses;
+use crate::steering::Steering;
 use crate::supervisor::{Supervisor, SupervisorArgs, SupervisorMsg};
 use crate::webhook::WebhookDeps;
 
@@ -79,6 +83,8 @@ pub struct ConnectorDeps {
     pub spec: Arc<PlatformSpec>,
     /// What it delivers from.
     pub source: Source,
+    /// Which process this is, for people: every account's state names it.
+    pub owner: String,
     /// The pace of each account, in calls a second.
     pub per_second: BTreeMap<AccountName, u32>,
 }
@@ -173,6 +179,8 @@ impl Connector {
         let caller =
             Caller::new(deps.platform.clone(), deps.http.clone(), settings.call_timeout_ms.ms());
         let lease = Lease::default();
+        let steering = Steering::new(&deps.spec);
+        let directory = Arc::new(Directory::default());
         let gateways = deps
             .spec
             .accounts
@@ -184,25 +192,37 @@ impl Connector {
                 caller: caller.clone(),
                 settings: settings.clone(),
                 lease: lease.clone(),
+                steering: steering.clone(),
                 per_second: deps.per_second.get(account).copied().unwrap_or(DEFAULT_PER_SECOND),
                 clock: deps.clock.clone(),
                 random: deps.random.fork(),
             })
             .collect();
+        let desk = DeskArgs {
+            service,
+            platform: deps.platform.name().clone(),
+            owner: deps.owner.clone(),
+            log: deps.log.clone(),
+            directory: directory.clone(),
+            steering: steering.clone(),
+            clock: deps.clock.clone(),
+            random: deps.random.fork(),
+        };
         let worker = WorkerDeps {
             lease,
+            steering,
             service,
             spec: deps.spec.clone(),
             statuses,
             log: deps.log.clone(),
             topology: deps.topology,
-            directory: Arc::new(Directory::default()),
+            directory,
             settings: settings.clone(),
             clock: deps.clock.clone(),
             random: deps.random.fork(),
         };
         let source = deps.source.clone();
-        SupervisorArgs { worker, source, gateways, producer: self.producer(), ended }
+        SupervisorArgs { worker, source, gateways, desk, producer: self.producer(), ended }
     }
 }
 

@@ -25,6 +25,7 @@ use crate::outcome::{CallResult, Next, Tries, next_step};
 use crate::settings::KitSettings;
 use crate::status_publisher::publish_until_acked;
 use crate::statuses::Statuses;
+use crate::steering::Steering;
 use crate::tasks::EpochTasks;
 
 /// The actor.
@@ -62,6 +63,8 @@ pub enum WorkerMsg {
 pub struct WorkerDeps {
     /// The right to start calls; renewed by commits.
     pub lease: Lease,
+    /// What operators want of the accounts.
+    pub steering: Steering,
     /// The service's name in metrics.
     pub service: &'static str,
     /// The platform, as data.

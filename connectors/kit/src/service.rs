@@ -230,7 +230,7 @@ fn needed(
     for spec in &mut own {
         spec.name = spec.name.replacen(&outbound, &source.topic, 1);
     }
-    let shared = [topic::STATUS_UPDATES, topic::RECEIPTS, topic::INBOUND];
+    let shared = [topic::STATUS_UPDATES, topic::RECEIPTS, topic::INBOUND, topic::ACCOUNTS];
     own.extend(topics::only(topology, &platforms, &shared));
     own
 }
@@ -260,6 +260,7 @@ impl Parts {
             spec,
             source,
             per_second,
+            owner: chat4all_process::instance::name(),
         };
         let connector = Connector::new(deps, policy);
         let router = connector.http(probes);

@@ -23,6 +23,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::account_desk::{AccountDesk, DeskArgs};
 use crate::directory::Directory;
 use crate::gateway::{Gateway, GatewayArgs};
 use crate::intake::{Intake, IntakeArgs, IntakeMsg};
@@ -53,19 +54,23 @@ pub enum Child {
     Gateway(AccountName),
     /// Owns the producer.
     Publisher,
+    /// Reads operators' orders and says how the accounts are.
+    Desk,
     /// Owns a partition.
     Worker(TopicPartition, Epoch),
 }
 
 impl Child {
     /// Every [`Child::word`].
-    pub const WORDS: [&str; 4] = ["intake", "gateway", "status_publisher", "partition_worker"];
+    pub const WORDS: [&str; 5] =
+        ["intake", "gateway", "status_publisher", "account_desk", "partition_worker"];
 
     fn word(&self) -> &'static str {
         match self {
             Self::Intake => "intake",
             Self::Gateway(_) => "gateway",
             Self::Publisher => "status_publisher",
+            Self::Desk => "account_desk",
             Self::Worker(..) => "partition_worker",
         }
     }
@@ -128,6 +133,8 @@ pub struct SupervisorArgs {
     pub source: Source,
     /// What each account's gateway stands on.
     pub gateways: Vec<GatewayArgs>,
+    /// What the account desk stands on.
+    pub desk: DeskArgs,
     /// The publisher's producer.
     pub producer: Arc<dyn Producer>,
     /// Hears of an end that is an error.
@@ -139,6 +146,7 @@ pub struct SupervisorState {
     worker: WorkerDeps,
     source: Source,
     gateways: BTreeMap<AccountName, GatewayArgs>,
+    desk: DeskArgs,
     producer: Arc<dyn Producer>,
     directory: Arc<Directory>,
     children: BTreeMap<ActorId, (Child, ActorCell)>,
@@ -195,6 +203,7 @@ impl Actor for Supervisor {
             worker: args.worker,
             source: args.source,
             gateways,
+            desk: args.desk,
             producer: args.producer,
             children: BTreeMap::new(),
             epochs: BTreeMap::new(),
@@ -210,7 +219,9 @@ impl Actor for Supervisor {
         state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
         let accounts: Vec<_> = state.gateways.keys().cloned().map(Child::Gateway).collect();
-        for child in [Child::Publisher].into_iter().chain(accounts).chain([Child::Intake]) {
+        for child in
+            [Child::Publisher].into_iter().chain(accounts).chain([Child::Desk, Child::Intake])
+        {
             state.spawn(child, &myself).await?;
         }
         Ok(())
@@ -289,6 +300,11 @@ impl SupervisorState {
                     },
                 )
             }
+            Child::Desk => {
+                let args = self.desk.clone();
+                let spawned = Actor::spawn_linked(None, AccountDesk, args, myself.get_cell()).await;
+                spawned.map(|(desk, _)| desk.get_cell())
+            }
             Child::Intake => {
                 let (worker, source) = (self.worker.clone(), self.source.clone());
                 let args = IntakeArgs { worker, supervisor: myself.clone(), source };
@@ -354,7 +370,7 @@ impl SupervisorState {
                 self.stop_workers().await;
                 self.restart(child, exit, myself)
             }
-            Child::Gateway(_) | Child::Publisher | Child::Worker(..) => {
+            Child::Gateway(_) | Child::Publisher | Child::Desk | Child::Worker(..) => {
                 self.restart(child, exit, myself)
             }
         }
@@ -380,7 +396,7 @@ impl SupervisorState {
                 self.tell_intake(IntakeMsg::WorkerLost(at, epoch));
                 Ok(())
             }
-            Child::Worker(..) | Child::Gateway(_) => Ok(()),
+            Child::Worker(..) | Child::Gateway(_) | Child::Desk => Ok(()),
         }
     }
 
@@ -454,6 +470,10 @@ impl SupervisorState {
     async fn stop_the_rest(&mut self, myself: &ActorRef<SupervisorMsg>) {
         self.stop_workers().await;
         let children = std::mem::take(&mut self.children);
+        // The desk says how everything was left, with the help of the others.
+        for (_, cell) in children.values().filter(|(child, _)| *child == Child::Desk) {
+            stop_and_wait(cell).await;
+        }
         for (_, cell) in children.into_values() {
             stop_and_wait(&cell).await;
         }

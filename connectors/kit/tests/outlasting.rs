@@ -135,6 +135,7 @@ impl World {
             platform: self.slow.clone(),
             spec: Arc::new(self.platforms.0[&name()].clone()),
             per_second: BTreeMap::new(),
+            owner: "test".to_owned(),
             source: Source::of(&name()),
         };
         tokio::spawn(Connector::new(deps, KitSettings::default()).run(shutdown.clone()))

@@ -10,6 +10,7 @@
 
 pub mod consumer;
 pub mod embedded;
+pub mod feed;
 pub mod follower;
 pub mod group_gauges;
 pub mod group_loop;
@@ -42,6 +43,7 @@ pub use consumer::{
     Assignment, Commit, CommitError, Committed, Consumer, ConsumerEvent, Epoch, RevokeAck, Revoked,
     Subscription, TopicPartition,
 };
+pub use feed::{Fed, Feed};
 pub use follower::{Followed, Follower};
 pub use producer::{Ack, Admission, AppendError, Patience, Producer, ProducerOptions, append};
 pub use record::{Header, NewRecord, Position, Record};

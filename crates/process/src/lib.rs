@@ -11,6 +11,7 @@ pub mod descriptors;
 pub mod exit;
 pub mod health;
 pub mod http_client;
+pub mod instance;
 pub mod metric;
 pub mod probe;
 pub mod random;

@@ -95,6 +95,10 @@ metrics_enum! {
     BreakerTransitions = Counter "chat4all_breaker_transitions_total" ["platform", "to"] in "changes",
     /// Circuit breakers not closed.
     BreakersOpen = Gauge "chat4all_breakers_open" ["platform"] in "breakers",
+    /// Accounts that an operator has paused.
+    AccountsPaused = Gauge "chat4all_accounts_paused" ["platform"] in "accounts",
+    /// Operators' commands to accounts that a connector has followed or ignored.
+    AccountCommands = Counter "chat4all_account_commands_total" ["platform", "command"] in "commands",
     /// Records skipped because their message was already handled.
     DuplicatesSkipped = Counter "chat4all_duplicates_skipped_total" ["platform"] in "records",
     /// Status events appended and acknowledged.

@@ -56,7 +56,7 @@ impl Drop for Job {
 }
 
 /// What a call's end means for the account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The platform works.
     Working,
@@ -64,8 +64,8 @@ pub enum Verdict {
     Failing,
     /// The platform asks the account to slow down.
     Throttled(Option<Duration>),
-    /// The platform refuses the account.
-    Refused,
+    /// The platform refuses the account, in its own words.
+    Refused(String),
     /// We cut the call off.
     Abandoned,
 }
@@ -76,7 +76,7 @@ impl From<&Outcome> for Verdict {
             Outcome::Throttled { after, scope: ThrottleScope::Account, .. } => {
                 Self::Throttled(*after)
             }
-            Outcome::Account { .. } => Self::Refused,
+            Outcome::Account { detail } => Self::Refused(detail.clone()),
             outcome if outcome.shows_a_working_platform() => Self::Working,
             _ => Self::Failing,
         }

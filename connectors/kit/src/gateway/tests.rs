@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chat4all_contracts::{ConversationId, EpochMs, Message, PlatformName};
+use chat4all_contracts::{
+    AccountSpec, ConversationId, EpochMs, Message, PlatformName, PlatformSpec,
+};
 use chat4all_process::http_client::{CallError, HttpPort};
 use futures::future::BoxFuture;
 use http::{Request, Response};
@@ -72,6 +74,21 @@ impl HttpPort for Silent {
     }
 }
 
+/// Operators want nothing of the account.
+fn free() -> Steering {
+    let main = AccountName::new("main").unwrap();
+    let spec = PlatformSpec {
+        recipient: regex::Regex::new("^.+$").unwrap(),
+        recipient_rule: "anything".to_owned(),
+        has_receipts: true,
+        accounts: [(main.clone(), AccountSpec { partition: 0 })].into(),
+        default_account: main,
+    };
+    let steering = Steering::new(&spec);
+    steering.has_read();
+    steering
+}
+
 struct Scene {
     gateway: ActorRef<GatewayMsg>,
     worker: ActorRef<WorkerMsg>,
@@ -102,6 +119,7 @@ impl Scene {
             caller: Caller::new(silent(), silent(), Duration::from_secs(900)),
             settings,
             lease: lease.clone(),
+            steering: free(),
             per_second: 80,
             clock: clock.clone(),
             random: Random::seeded(1),

@@ -61,6 +61,7 @@ impl IntakeState {
         self.commit().await?;
         for (at, epoch) in partitions {
             self.gauges.not_stopped(&at);
+            self.args.worker.steering.disown(at.partition);
             if self.partitions.get(&at).is_some_and(|partition| partition.epoch == epoch) {
                 self.forget(&at).await;
             }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
+mod accounts;
 mod faults;
 mod platform;
 
@@ -87,6 +88,7 @@ impl World {
             spec: Arc::new(self.platforms.0[&name("plain")].clone()),
             per_second: BTreeMap::new(),
             source: Source::of(&name("plain")),
+            owner: "test".to_owned(),
         };
         tokio::spawn(Connector::new(deps, KitSettings::default()).run(shutdown.clone()))
     }
