@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chat4all_connector_kit::answer::{retry_after, without_vendor_code};
-use chat4all_connector_kit::platform::{Outcome, ThrottleScope};
+use chat4all_connector_kit::platform::{Detail, Outcome, ThrottleScope};
 use chat4all_contracts::{ExternalId, Reason};
 use http::{Response, StatusCode};
 use serde::Deserialize;
@@ -27,6 +27,7 @@ struct VendorError {
     code: i64,
     #[serde(default)]
     error_subcode: i64,
+    message: Option<String>,
 }
 
 pub(crate) fn answer(answer: &Response<Bytes>) -> Outcome {
@@ -36,7 +37,7 @@ pub(crate) fn answer(answer: &Response<Bytes>) -> Outcome {
         let success = serde_json::from_slice::<Success>(answer.body()).ok();
         return match success.and_then(|success| ExternalId::new(&success.message_id).ok()) {
             Some(external_id) => Outcome::Accepted { external_id },
-            None => Outcome::InDoubt { detail: "a success without a message id".to_owned() },
+            None => Outcome::InDoubt { detail: Detail::new("a success without a message id") },
         };
     }
     match serde_json::from_slice::<Failure>(answer.body()) {
@@ -50,10 +51,11 @@ fn vendor_error(error: &VendorError, status: StatusCode, after: Option<Duration>
         0 => error.code.to_string(),
         subcode => format!("{}/{subcode}", error.code),
     };
+    let detail = Detail::new(detail).saying(error.message.as_deref());
     let permanent =
         |reason, operator| Outcome::Permanent { reason, operator, detail: detail.clone() };
     match (error.code, error.error_subcode) {
-        (2 | 1200 | -1, _) => Outcome::Retryable { detail },
+        (2 | 1200 | -1, _) => Outcome::Retryable { after, detail },
         (4 | 17 | 32 | 613 | 80_002, _) => {
             Outcome::Throttled { after, scope: ThrottleScope::Account, detail }
         }
@@ -66,7 +68,7 @@ fn vendor_error(error: &VendorError, status: StatusCode, after: Option<Duration>
         }
         (100, _) => permanent(Reason::Refused, false),
         (10 | 190 | 200 | 368, _) => Outcome::Account { detail },
-        _ if status.is_server_error() => Outcome::Retryable { detail },
+        _ if status.is_server_error() => Outcome::Retryable { after, detail },
         _ if status == StatusCode::TOO_MANY_REQUESTS => {
             Outcome::Throttled { after, scope: ThrottleScope::Account, detail }
         }

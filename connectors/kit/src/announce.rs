@@ -6,6 +6,7 @@ use chat4all_contracts::{AccountOrder, EpochMs, PlatformName, Reason, Status};
 use chat4all_process::metric::Metric;
 
 use crate::breaker::Transition;
+use crate::outcome::Next;
 use crate::platform::Outcome;
 use crate::supervisor::{Child, ExitReason};
 use crate::webhook;
@@ -16,6 +17,9 @@ pub fn metrics(service: &'static str, platform: &PlatformName, topic: &str, now:
     Metric::StartTime.set(service, &[], now.as_ms() as f64 / 1000.0);
     calls(service, platform.as_str());
     records(service, topic);
+    for next in Next::WORDS {
+        Metric::NextSteps.add(service, &[platform.as_str(), next], 0);
+    }
     for kind in webhook::KINDS {
         Metric::WebhookEvents.add(service, &[platform.as_str(), kind], 0);
     }
@@ -30,7 +34,12 @@ fn calls(service: &'static str, platform: &str) {
     for outcome in Outcome::WORDS {
         Metric::Deliveries.add(service, &[platform, outcome], 0);
     }
-    for metric in [Metric::Retries, Metric::DuplicatesSkipped, Metric::CallsOutlastedDrain] {
+    for metric in [
+        Metric::Retries,
+        Metric::PossibleDuplicates,
+        Metric::DuplicatesSkipped,
+        Metric::CallsOutlastedDrain,
+    ] {
         metric.add(service, &[platform], 0);
     }
     for level in [Metric::DeliveriesInFlight, Metric::DeliveriesParked, Metric::BreakersOpen] {
@@ -43,7 +52,7 @@ fn calls(service: &'static str, platform: &str) {
     for to in Transition::ALL {
         Metric::BreakerTransitions.add(service, &[platform, to.word()], 0);
     }
-    for status in [Status::Sent, Status::Delivered, Status::Failed] {
+    for status in [Status::Sent, Status::Delivered, Status::Failed, Status::Unknown] {
         Metric::StatusesPublished.add(service, &[platform, status.word()], 0);
     }
 }

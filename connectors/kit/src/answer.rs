@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 
-use crate::platform::{Outcome, ThrottleScope};
+use crate::platform::{Detail, Outcome, ThrottleScope};
 
 /// The longest pause that an answer can impose: bounds what a broken one does to an account.
 const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
@@ -21,14 +21,14 @@ pub fn retry_after(answer: &Response<Bytes>) -> Option<Duration> {
 /// proxy, a load balancer, something broken.
 pub fn without_vendor_code(answer: &Response<Bytes>) -> Outcome {
     let status = answer.status();
-    let detail = format!("HTTP {}", status.as_u16());
+    let detail = Detail::new(format!("HTTP {}", status.as_u16()));
     match status {
         StatusCode::TOO_MANY_REQUESTS => {
             let after = retry_after(answer);
             Outcome::Throttled { after, scope: ThrottleScope::Account, detail }
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Account { detail },
-        _ => Outcome::Retryable { detail },
+        _ => Outcome::Retryable { after: retry_after(answer), detail },
     }
 }
 

@@ -1,8 +1,9 @@
 //! The circuit breaker of one account.
 //!
-//! failsafe's clock-free policy decides when to open and for how long. What it does not do is ours:
-//! a half-open breaker admits ONE probe, outcomes of calls that started before the last change of
-//! state are ignored, and after closing the number of calls rises step by step.
+//! failsafe's clock-free policy decides when consecutive failures open it, and for how long; a rate
+//! of failures opens it too. What neither does is ours: a half-open breaker admits ONE probe,
+//! outcomes of calls that started before the last change of state are ignored, and after closing
+//! the number of calls rises step by step.
 
 use std::time::Duration;
 
@@ -11,11 +12,15 @@ use failsafe::FailurePolicy;
 use failsafe::failure_policy::{ConsecutiveFailures, consecutive_failures};
 use tokio::time::Instant;
 
+use crate::failure_rate::{FailureRate, RatePolicy};
+
 /// When to open, and how long to stay open.
 #[derive(Debug)]
 pub struct BreakerPolicy {
     /// Consecutive failures that open it, at least 1.
     pub failures: u32,
+    /// The rate of failures that opens it.
+    pub rate: RatePolicy,
     /// The time it stays open grows with every failed probe.
     pub open_for: Backoff,
 }
@@ -39,6 +44,7 @@ impl Iterator for OpenTimes {
 #[derive(Debug)]
 pub struct Breaker {
     policy: ConsecutiveFailures<OpenTimes>,
+    rate: FailureRate,
     state: State,
     /// Rises with every change of state; permits carry it.
     era: u64,
@@ -99,6 +105,7 @@ impl Breaker {
     pub fn new(policy: BreakerPolicy) -> Self {
         Self {
             policy: consecutive_failures(policy.failures.max(1), OpenTimes(policy.open_for)),
+            rate: FailureRate::new(policy.rate),
             state: State::Closed,
             era: 0,
             ramp: None,
@@ -153,11 +160,13 @@ impl Breaker {
     }
 
     /// The call showed a working platform.
-    pub fn succeeded(&mut self, permit: Permit) -> Option<Transition> {
+    pub fn succeeded(&mut self, permit: Permit, now: Instant) -> Option<Transition> {
         if permit.era != self.era {
             return None;
         }
         self.policy.record_success();
+        // A success never opens it, however many failures came before.
+        let _still_too_many = self.rate.record(false, now);
         // One more for each success doubles them with every round of calls (TCP's slow start).
         self.ramp = self.ramp.map(|ramp| ramp + 1).filter(|ramp| *ramp < RAMPED_UP);
         if matches!(self.state, State::HalfOpen { .. }) {
@@ -175,15 +184,17 @@ impl Breaker {
             return None;
         }
         let is_probe = matches!(self.state, State::HalfOpen { .. });
+        let too_many = self.rate.record(true, now);
         let open_for = loop {
             match self.policy.mark_dead_on_failure() {
                 Some(open_for) => break open_for,
-                // A breaker that was opened for another cause than failures has few of them on
-                // its account; a failed probe opens it again all the same.
-                None if is_probe => {}
+                // Its policy counts consecutive failures only; a rate of them opens it as well,
+                // and so does a failed probe, whatever had opened it before.
+                None if is_probe || too_many => {}
                 None => return None,
             }
         };
+        self.rate.reset();
         self.change(State::Open { until: now + open_for });
         Some(Transition::Opened)
     }
@@ -231,7 +242,8 @@ mod tests {
     fn breaker(failures: u32) -> Breaker {
         let open_for = BackoffPolicy::new(SECOND, 8 * SECOND);
         let open_for = Backoff::new(open_for, Random::seeded(1));
-        Breaker::new(BreakerPolicy { failures, open_for })
+        let rate = RatePolicy { percent: 50, least_calls: 20, window: 30 * SECOND };
+        Breaker::new(BreakerPolicy { failures, rate, open_for })
     }
 
     fn permit(breaker: &mut Breaker, now: Instant) -> Permit {
@@ -257,7 +269,7 @@ mod tests {
             assert_eq!(breaker.failed(p, now), None);
         }
         let p = permit(&mut breaker, now);
-        breaker.succeeded(p);
+        breaker.succeeded(p, now);
         for expected in [None, None, Some(Transition::Opened)] {
             let p = permit(&mut breaker, now);
             assert_eq!(breaker.failed(p, now), expected);
@@ -301,7 +313,7 @@ mod tests {
         let until = open(&mut breaker, now);
         let probe = permit(&mut breaker, until);
         assert_eq!(breaker.failed(slow, until), None);
-        assert_eq!(breaker.succeeded(probe), Some(Transition::Closed));
+        assert_eq!(breaker.succeeded(probe, until), Some(Transition::Closed));
         assert!(breaker.is_closed());
     }
 
@@ -310,16 +322,16 @@ mod tests {
         let (mut breaker, now) = (breaker(1), Instant::now());
         let until = open(&mut breaker, now);
         let probe = permit(&mut breaker, until);
-        breaker.succeeded(probe);
+        breaker.succeeded(probe, until);
         assert!(breaker.permit(until, 1).0.is_ok());
         assert_eq!(breaker.permit(until, 2).0, Err(Denied::AfterAnOutcome));
         let p = permit(&mut breaker, until);
-        breaker.succeeded(p);
+        breaker.succeeded(p, until);
         assert!(breaker.permit(until, 2).0.is_ok());
         assert_eq!(breaker.permit(until, 3).0, Err(Denied::AfterAnOutcome));
         for _ in 0..RAMPED_UP {
             let p = permit(&mut breaker, until);
-            breaker.succeeded(p);
+            breaker.succeeded(p, until);
         }
         assert!(breaker.permit(until, 100_000).0.is_ok());
     }
@@ -331,6 +343,17 @@ mod tests {
         let probe = permit(&mut breaker, until);
         breaker.abandoned(probe);
         assert!(breaker.permit(until, 0).0.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_of_failures_opens_it_although_none_follow_each_other() {
+        let (mut breaker, now) = (breaker(1_000), Instant::now());
+        for n in 0..20 {
+            let p = permit(&mut breaker, now);
+            let transition =
+                if n % 2 == 0 { breaker.succeeded(p, now) } else { breaker.failed(p, now) };
+            assert_eq!(transition, (n == 19).then_some(Transition::Opened), "call {n}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use chat4all_process::http_client::{CallError, HttpPort};
 use http::header::HeaderValue;
 use http::{HeaderName, Request};
 
-use crate::platform::{Outcome, Platform};
+use crate::platform::{Detail, Outcome, Platform};
 
 /// Carries the message's id to the platform's side, for tracing. Platforms ignore it.
 const CORRELATION_HEADER: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -48,8 +48,12 @@ impl Caller {
                     |panic| Outcome::InDoubt { detail: describe(&*panic) },
                 )
             }
-            Err(error @ CallError::NotSent) => Outcome::Retryable { detail: error.to_string() },
-            Err(error @ CallError::InDoubt(_)) => Outcome::InDoubt { detail: error.to_string() },
+            Err(error @ CallError::NotSent) => {
+                Outcome::Retryable { after: None, detail: Detail::new(error.to_string()) }
+            }
+            Err(error @ CallError::InDoubt(_)) => {
+                Outcome::InDoubt { detail: Detail::new(error.to_string()) }
+            }
         }
     }
 
@@ -60,7 +64,7 @@ impl Caller {
             Ok(Err(refusal)) => Err(Outcome::Permanent {
                 reason: refusal.reason,
                 operator: false,
-                detail: refusal.detail,
+                detail: Detail::new(refusal.detail),
             }),
             Err(panic) => Err(Outcome::Permanent {
                 reason: Reason::ConnectorBug,
@@ -72,9 +76,9 @@ impl Caller {
 }
 
 /// A panic's text may quote what it failed on, so only its kind is told.
-fn describe(panic: &(dyn Any + Send)) -> String {
+fn describe(panic: &(dyn Any + Send)) -> Detail {
     let kind = if panic.is::<&'static str>() { "a fixed text" } else { "a computed text" };
-    format!("the connector's code panicked with {kind}")
+    Detail::new(format!("the connector's code panicked with {kind}"))
 }
 
 #[cfg(test)]

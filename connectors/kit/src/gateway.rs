@@ -1,13 +1,12 @@
 //! Gateway: all calls of one account. Breaker, pace and number in flight are decided here; what
-//! cannot start yet is parked, in order. Nothing is skipped, nothing is counted as an attempt (I4).
+//! cannot start yet is parked. Nothing is skipped, nothing is counted as an attempt (I4).
 
 mod call;
 mod showing;
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use chat4all_contracts::{AccountName, AccountOrder};
+use chat4all_contracts::{AccountName, AccountOrder, ReceiverId};
 use chat4all_process::backoff::Backoff;
 use chat4all_process::metric::{Contribution, Metric};
 use chat4all_process::{Clock, Random};
@@ -17,8 +16,8 @@ use tokio::time::Instant;
 use crate::breaker::{Breaker, BreakerPolicy, Denied, Permit, Transition};
 use crate::delivery::Caller;
 use crate::lease::Lease;
-use crate::outcome::CallResult;
 use crate::pacer::Pacer;
+use crate::parked::Parked;
 use crate::settings::KitSettings;
 use crate::steering::{Snapshot, Steering};
 
@@ -41,7 +40,16 @@ pub enum GatewayMsg {
     /// Deliver this, when possible.
     Deliver(Box<Job>),
     /// A call has ended.
-    Finished(Permit, Verdict),
+    Finished {
+        /// Its permit.
+        permit: Permit,
+        /// What it means for the account.
+        verdict: Verdict,
+        /// To whom it was.
+        to: ReceiverId,
+        /// When it began.
+        began: Instant,
+    },
     /// Look again whether something can start: the wake-up for this moment.
     Wake(Instant),
     /// A partition goes away: answer for what of it is parked.
@@ -83,7 +91,7 @@ pub struct GatewayState {
     breaker: Breaker,
     pacer: Pacer,
     /// At most a window of each partition that carries the account.
-    parked: VecDeque<Box<Job>>,
+    parked: Parked<Box<Job>>,
     in_flight: usize,
     /// The earliest wake-up under way.
     wake_at: Option<Instant>,
@@ -123,10 +131,11 @@ impl Actor for Gateway {
     ) -> Result<GatewayState, ActorProcessingErr> {
         let open_for = Backoff::new(args.settings.breaker(), args.random.clone());
         let failures = args.settings.breaker_failures.get() as u32;
+        let policy = BreakerPolicy { failures, rate: args.settings.failure_rate(), open_for };
         Ok(GatewayState {
-            breaker: Breaker::new(BreakerPolicy { failures, open_for }),
+            breaker: Breaker::new(policy),
             pacer: Pacer::new(args.per_second, Instant::now()),
-            parked: VecDeque::new(),
+            parked: Parked::new(args.settings.recipient_pause()),
             in_flight: 0,
             wake_at: None,
             sweep_at: Instant::now(),
@@ -143,8 +152,10 @@ impl Actor for Gateway {
         state: &mut GatewayState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            GatewayMsg::Deliver(job) => state.parked.push_back(job),
-            GatewayMsg::Finished(permit, verdict) => state.finished(permit, verdict),
+            GatewayMsg::Deliver(job) => state.park(job),
+            GatewayMsg::Finished { permit, verdict, to, began } => {
+                state.finished(permit, verdict, to, began);
+            }
             // A wake-up that was overtaken by an earlier one; its successor is under way.
             GatewayMsg::Wake(at) if state.wake_at != Some(at) => return Ok(()),
             GatewayMsg::Wake(_) => {
@@ -167,18 +178,29 @@ impl Actor for Gateway {
 }
 
 impl GatewayState {
-    fn finished(&mut self, permit: Permit, verdict: Verdict) {
+    fn park(&mut self, job: Box<Job>) {
+        self.parked.push(job.message.receiver_id.clone(), job, Instant::now());
+    }
+
+    fn finished(&mut self, permit: Permit, verdict: Verdict, to: ReceiverId, began: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
         let now = Instant::now();
         self.history.note(&verdict);
         let transition = match verdict {
-            Verdict::Working => self.breaker.succeeded(permit),
+            Verdict::Working => {
+                self.parked.taken(&to, now);
+                self.breaker.succeeded(permit, now)
+            }
             Verdict::Failing => self.breaker.failed(permit, now),
             Verdict::Throttled(after) => {
                 let pause = after.unwrap_or(self.args.settings.throttle_pause_ms.ms());
-                self.pacer.pause_until(now + pause);
+                self.pacer.throttled(began, pause, now);
                 self.history.throttled_until = Some(now + pause);
-                self.breaker.succeeded(permit)
+                self.breaker.succeeded(permit, now)
+            }
+            Verdict::ThrottledRecipient(after) => {
+                self.parked.throttled(to, began, after, now);
+                self.breaker.succeeded(permit, now)
             }
             Verdict::Refused(_) => {
                 let pause = self.args.settings.refused_account_pause_ms.ms();
@@ -206,39 +228,34 @@ impl GatewayState {
     fn drop_what_will_not_start(&mut self) {
         self.sweep_at = Instant::now() + SWEEP_EVERY;
         let now = self.args.clock.now();
-        let parked = std::mem::take(&mut self.parked);
-        for job in parked {
-            if !job.tasks.may_start() {
-                job.answer(CallResult::NotStarted);
-            } else if now >= job.message.expires_at {
-                job.answer(CallResult::Expired);
-            } else {
-                self.parked.push_back(job);
-            }
+        for job in self.parked.remove_where(|job| job.cannot_start(now).is_some()) {
+            job.answer_without_a_call(now);
         }
     }
 
     fn start_what_can(&mut self, myself: &ActorRef<GatewayMsg>) {
-        while let Some(job) = self.parked.front() {
-            let expired = self.args.clock.now() >= job.message.expires_at;
-            if expired || !job.tasks.may_start() {
-                let result = if expired { CallResult::Expired } else { CallResult::NotStarted };
-                if let Some(job) = self.parked.pop_front() {
-                    job.answer(result);
-                }
-                continue;
-            }
-            match self.permit() {
-                Ok(permit) => {
-                    if let Some(job) = self.parked.pop_front() {
-                        self.start(job, permit, myself);
-                    }
-                }
+        self.parked.release(Instant::now());
+        let now = self.args.clock.now();
+        while self.parked.has_ready() {
+            let permit = match self.permit() {
+                Ok(permit) => permit,
                 Err(wait) => {
                     self.wake(wait, myself);
                     break;
                 }
+            };
+            match self.parked.take() {
+                Some(job) if job.cannot_start(now).is_none() => self.start(job, permit, myself),
+                job => {
+                    self.unused(permit);
+                    job.into_iter().for_each(|job| job.answer_without_a_call(now));
+                }
             }
+        }
+        if !self.parked.has_ready()
+            && let Some(at) = self.parked.next_release()
+        {
+            self.wake(Some(at), myself);
         }
         self.levels.parked.set(self.parked.len());
         self.levels.in_flight.set(self.in_flight);
@@ -257,19 +274,18 @@ impl GatewayState {
         if !self.args.lease.holds(now) {
             return Err(Some(now + LEASE_LOOK));
         }
+        self.pacer.check(now).map_err(Some)?;
         let (permit, transition) = self.breaker.permit(now, self.in_flight);
         self.report(transition);
-        let permit = permit.map_err(|denied| match denied {
+        permit.map_err(|denied| match denied {
             Denied::Until(at) => Some(at),
             Denied::AfterAnOutcome => None,
-        })?;
-        match self.pacer.take(now) {
-            Ok(()) => Ok(permit),
-            Err(at) => {
-                self.breaker.abandoned(permit);
-                Err(Some(at))
-            }
-        }
+        })
+    }
+
+    /// Takes back a permit that no call was made with.
+    fn unused(&mut self, permit: Permit) {
+        self.breaker.abandoned(permit);
     }
 
     fn wake(&mut self, at: Option<Instant>, myself: &ActorRef<GatewayMsg>) {
@@ -288,6 +304,7 @@ impl GatewayState {
 
     fn start(&mut self, job: Box<Job>, permit: Permit, myself: &ActorRef<GatewayMsg>) {
         self.in_flight += 1;
+        self.pacer.take(Instant::now());
         let probe = !self.breaker.is_closed();
         let (caller, account) = (self.args.caller.clone(), self.args.account.clone());
         let (service, platform) = (self.args.service, self.args.platform.clone());

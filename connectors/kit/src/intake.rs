@@ -49,6 +49,8 @@ pub enum IntakeMsg {
         epoch: Epoch,
         /// How many.
         released: usize,
+        /// How many bytes, of these or of others that are done.
+        bytes: usize,
     },
     /// The time for letting go of partitions is over.
     RevokeDeadline(u64),
@@ -93,6 +95,7 @@ struct Partition {
     worker: ActorRef<WorkerMsg>,
     tasks: EpochTasks,
     in_hand: usize,
+    bytes: usize,
     oldest: Option<EpochMs>,
     paused: bool,
     reported: (u64, String),
@@ -183,7 +186,9 @@ impl Actor for Intake {
             IntakeMsg::ConsumerFailed(error) => return Err(error.into()),
             IntakeMsg::Tick => state.tick().await?,
             IntakeMsg::Progress(progress) => state.progress(progress, &myself).await?,
-            IntakeMsg::Released { at, epoch, released } => state.released(&at, epoch, released),
+            IntakeMsg::Released { at, epoch, released, bytes } => {
+                state.released(&at, epoch, released, bytes);
+            }
             IntakeMsg::RevokeDeadline(number) => {
                 state.finish_revocation(number).await?;
                 state.leave_if_drained(&myself).await?;
@@ -280,6 +285,7 @@ impl IntakeState {
             worker,
             tasks,
             in_hand: 0,
+            bytes: 0,
             oldest: None,
             paused: false,
             reported: committed.clone(),
@@ -297,21 +303,28 @@ impl IntakeState {
             return;
         };
         partition.in_hand += records.len();
+        partition.bytes += records.iter().map(|record| record.value.len()).sum::<usize>();
         // A worker that has just failed is reported; its partition then begins again.
         let _failed = partition.worker.send_message(WorkerMsg::Records(records));
-        if !partition.paused && partition.in_hand >= self.args.worker.settings.window.count() {
+        let settings = &self.args.worker.settings;
+        let is_full = partition.in_hand >= settings.window.count()
+            || partition.bytes >= settings.window_bytes();
+        if !partition.paused && is_full {
             partition.paused = true;
             self.consumer.pause(&at);
         }
     }
 
-    fn released(&mut self, at: &TopicPartition, epoch: Epoch, released: usize) {
-        let half = self.args.worker.settings.window.count() / 2;
+    fn released(&mut self, at: &TopicPartition, epoch: Epoch, released: usize, bytes: usize) {
+        let settings = &self.args.worker.settings;
+        let (half, half_of_bytes) = (settings.window.count() / 2, settings.window_bytes() / 2);
         let Some(partition) = self.partitions.get_mut(at).filter(|p| p.epoch == epoch) else {
             return;
         };
         partition.in_hand = partition.in_hand.saturating_sub(released);
-        if partition.paused && partition.in_hand <= half && partition.tasks.may_start() {
+        partition.bytes = partition.bytes.saturating_sub(bytes);
+        let has_room = partition.in_hand <= half && partition.bytes <= half_of_bytes;
+        if partition.paused && has_room && partition.tasks.may_start() {
             partition.paused = false;
             self.consumer.resume(at);
         }

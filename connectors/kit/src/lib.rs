@@ -18,7 +18,9 @@ pub mod api_settings;
 pub mod breaker;
 mod dedupe;
 mod delivery;
+pub mod detail;
 mod directory;
+pub mod failure_rate;
 mod gateway;
 pub mod hub;
 mod intake;
@@ -26,8 +28,10 @@ mod lanes;
 mod lease;
 mod outcome;
 pub mod pacer;
+mod parked;
 mod partition_worker;
 pub mod platform;
+mod receipts;
 #[cfg(feature = "service")]
 pub mod service;
 mod settings;
@@ -57,12 +61,15 @@ use crate::gateway::GatewayArgs;
 use crate::lease::Lease;
 use crate::partition_worker::WorkerDeps;
 use crate::platform::Platform;
+use crate::receipts::Receipts;
 use crate::statuses::Statuses;
 use crate::steering::Steering;
 use crate::supervisor::{Supervisor, SupervisorArgs, SupervisorMsg};
 use crate::webhook::WebhookDeps;
 
-pub use crate::settings::{ASSUMED_ROUTER_MAX_IN_HAND, ConnectorSettings, KitSettings, Source};
+pub use crate::settings::{
+    ASSUMED_ROUTER_MAX_IN_HAND, ConnectorSettings, InDoubtPolicy, KitSettings, Source,
+};
 pub use crate::supervisor::Ended;
 
 /// What a connector stands on.
@@ -94,6 +101,8 @@ pub struct Connector {
     deps: ConnectorDeps,
     settings: KitSettings,
     service: &'static str,
+    /// What the webhook tells the workers.
+    receipts: Receipts,
 }
 
 /// Why a connector ended although nobody had asked.
@@ -118,7 +127,7 @@ impl Connector {
     pub fn new(deps: ConnectorDeps, settings: KitSettings) -> Self {
         // Metrics want a name that lives as long as the process, and so does a connector.
         let service = Box::leak(format!("connector-{}", deps.platform.name()).into_boxed_str());
-        Self { deps, settings, service }
+        Self { deps, settings, service, receipts: Receipts::default() }
     }
 
     /// The probes and the platform's webhook.
@@ -133,6 +142,7 @@ impl Connector {
             topology: self.deps.topology,
             clock: self.deps.clock.clone(),
             places: webhook::places(),
+            receipts: self.receipts.clone(),
         });
         probes.router().merge(webhook)
     }
@@ -174,7 +184,7 @@ impl Connector {
     }
 
     fn supervisor_args(&self, ended: oneshot::Sender<Ended>) -> SupervisorArgs {
-        let Self { deps, settings, service } = self;
+        let Self { deps, settings, service, receipts } = self;
         let statuses = Statuses::new(deps.platform.name().clone());
         let caller =
             Caller::new(deps.platform.clone(), deps.http.clone(), settings.call_timeout_ms.ms());
@@ -217,6 +227,7 @@ impl Connector {
             log: deps.log.clone(),
             topology: deps.topology,
             directory,
+            receipts: receipts.clone(),
             settings: settings.clone(),
             clock: deps.clock.clone(),
             random: deps.random.fork(),

@@ -1,19 +1,20 @@
 //! PartitionWorker: one partition under one epoch. Lanes, dedupe window, retry timers and the
 //! ordered offset tracker; it decides what follows an outcome.
 
+mod settling;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat4all_contracts::{DeadLetter, Message, PlatformSpec, Reason, Status};
+use chat4all_contracts::{DeadLetter, Message, PlatformSpec, Reason};
 use chat4all_eventlog::tracker::{OffsetTracker, Received};
-use chat4all_eventlog::{
-    Assignment, Epoch, EventLog, LogError, NewRecord, Record, TopicPartition, Topology, topology,
-};
+use chat4all_eventlog::{Assignment, Epoch, EventLog, LogError, Record, TopicPartition, Topology};
 use chat4all_process::backoff::{Backoff, BackoffPolicy};
 use chat4all_process::metric::Metric;
 use chat4all_process::{Clock, Random};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use tokio::time::Instant;
 
 use crate::dedupe::DedupeWindow;
 use crate::directory::Directory;
@@ -22,8 +23,9 @@ use crate::intake::{IntakeMsg, Progress};
 use crate::lanes::{LaneKey, Lanes};
 use crate::lease::Lease;
 use crate::outcome::{CallResult, Next, Tries, next_step};
+use crate::platform::Detail;
+use crate::receipts::{Awaited, Receipts, Subject};
 use crate::settings::KitSettings;
-use crate::status_publisher::publish_until_acked;
 use crate::statuses::Statuses;
 use crate::steering::Steering;
 use crate::tasks::EpochTasks;
@@ -44,12 +46,19 @@ pub enum WorkerMsg {
         /// What happened.
         result: CallResult,
     },
-    /// The wait before another attempt is over.
-    RetryDue(LaneKey),
+    /// The wait of a lane's first message, with this offset, is over.
+    RetryDue(LaneKey, u64),
+    /// A receipt shows that the platform has taken a lane's first message, with this offset.
+    ReceiptCame(LaneKey, u64),
     /// A lane's first message is done: everything about it is acknowledged by the log.
     Settled(LaneKey),
     /// A record that belongs to no lane is done.
-    Buried(u64),
+    Buried {
+        /// Its offset.
+        offset: u64,
+        /// What it took of memory.
+        bytes: usize,
+    },
     /// Tell Intake how far things are.
     Report,
     /// Say how far things are, after everything that is known already.
@@ -77,6 +86,8 @@ pub struct WorkerDeps {
     pub topology: Topology,
     /// The other actors.
     pub directory: Arc<Directory>,
+    /// What the webhook has seen.
+    pub receipts: Receipts,
     /// The connector's policy.
     pub settings: KitSettings,
     /// The time of day.
@@ -103,6 +114,29 @@ struct Entry {
     message: Arc<Message>,
     tries: Tries,
     backoff: Option<Backoff>,
+    phase: Phase,
+}
+
+/// Where the first message of a lane is. The others wait.
+enum Phase {
+    /// Nothing is under way: it may start, now or after its wait.
+    Waiting,
+    /// As above, and a receipt would settle it.
+    InDoubt { _receipt: Awaited },
+    /// With its account's gateway.
+    WithGateway,
+    /// What became of it is being published.
+    Settling,
+}
+
+impl Entry {
+    fn subject(&self) -> Subject {
+        (self.message.message_id.clone(), self.message.generation)
+    }
+
+    fn may_start(&self) -> bool {
+        matches!(self.phase, Phase::Waiting | Phase::InDoubt { .. })
+    }
 }
 
 /// See the module.
@@ -176,11 +210,16 @@ impl Actor for PartitionWorker {
             WorkerMsg::Called { lane, offset, result } => {
                 state.called(lane, offset, result, &myself);
             }
-            WorkerMsg::RetryDue(lane) => state.start(lane, &myself),
+            WorkerMsg::RetryDue(lane, offset) if state.is_first(&lane, offset) => {
+                state.start(lane, &myself);
+            }
+            // Settled in the meantime.
+            WorkerMsg::RetryDue(..) => {}
+            WorkerMsg::ReceiptCame(lane, offset) => state.receipt_came(lane, offset, &myself),
             WorkerMsg::Settled(lane) => state.settled(lane, &myself),
-            WorkerMsg::Buried(offset) => {
+            WorkerMsg::Buried { offset, bytes } => {
                 state.under_way -= 1;
-                state.complete(offset, &myself);
+                state.complete(offset, bytes, &myself);
             }
             WorkerMsg::Report => state.report(),
             WorkerMsg::LastReport(reply) => {
@@ -235,16 +274,20 @@ impl WorkerState {
 
     fn receive(&mut self, records: Vec<Record>, myself: &ActorRef<WorkerMsg>) {
         let before = self.tracker.in_hand() + records.len();
+        let mut forgotten = 0;
         Metric::RecordsConsumed.add(self.deps.service, &[&self.at.topic], records.len() as u64);
         for record in records {
             let received = self.tracker.receive(record.offset, record.timestamp);
             let parsed = Message::parse(&record.value, record.timestamp);
             match (received, parsed) {
-                (Received::AlreadyDone, Ok(message)) => {
-                    self.window.insert(&message);
+                (Received::AlreadyDone, parsed) => {
+                    forgotten += record.value.len();
+                    if let Ok(message) = parsed {
+                        self.window.insert(&message);
+                    }
                 }
-                (Received::AlreadyDone, Err(_)) => {}
                 (Received::New, Ok(message)) if !self.window.insert(&message) => {
+                    forgotten += record.value.len();
                     self.skip_duplicate(&message, record.offset);
                 }
                 (Received::New, Ok(message)) => self.enqueue(message, record, myself),
@@ -262,7 +305,7 @@ impl WorkerState {
                 }
             }
         }
-        self.release(before);
+        self.release(before, forgotten);
     }
 
     fn skip_duplicate(&mut self, message: &Message, offset: u64) {
@@ -276,7 +319,8 @@ impl WorkerState {
         let account = message.account.as_ref().unwrap_or(&self.deps.spec.default_account).clone();
         let lane = LaneKey { account, conversation: message.conversation_id.clone() };
         let message = Arc::new(message);
-        let entry = Entry { record, message, tries: Tries::default(), backoff: None };
+        let (tries, backoff, phase) = (Tries::default(), None, Phase::Waiting);
+        let entry = Entry { record, message, tries, backoff, phase };
         if self.lanes.push(lane.clone(), entry) {
             self.start(lane, myself);
         }
@@ -287,19 +331,27 @@ impl WorkerState {
         if !self.tasks.may_start() {
             return;
         }
-        let Some(entry) = self.lanes.first_mut(&lane) else { return };
+        let Some(entry) = self.lanes.first_mut(&lane).filter(|entry| entry.may_start()) else {
+            return;
+        };
         let offset = entry.record.offset;
         if !self.tracker.may_start(offset) {
             self.held.push_back((lane, offset));
             return;
         }
         let Some(gateway) = self.deps.directory.gateway(&lane.account) else {
-            self.fail(lane, Reason::UnknownAccount, "no such account in this connector", myself);
+            let detail = Detail::new("no such account in this connector");
+            self.fail(lane, Reason::UnknownAccount, &detail, myself);
             return;
         };
+        let platform = entry.message.receiver_id.platform();
         if entry.tries.made > 0 {
-            Metric::Retries.count(self.deps.service, &[entry.message.receiver_id.platform()]);
+            Metric::Retries.count(self.deps.service, &[platform]);
         }
+        if entry.tries.possibly_accepted() {
+            Metric::PossibleDuplicates.count(self.deps.service, &[platform]);
+        }
+        entry.phase = Phase::WithGateway;
         let job = Job {
             message: entry.message.clone(),
             lane,
@@ -323,34 +375,52 @@ impl WorkerState {
         self.under_way -= 1;
         let Some(entry) = self.lanes.first_mut(&lane) else { return };
         debug_assert_eq!(entry.record.offset, offset, "one message of a lane at a time (I2)");
-        match next_step(&mut entry.tries, result, &self.deps.settings) {
+        entry.phase = Phase::Waiting;
+        let next = next_step(&mut entry.tries, result, &self.deps.settings, Instant::now());
+        // Whatever this call says: a receipt shows that an earlier one was taken.
+        let is_settled = entry.tries.possibly_accepted()
+            && !matches!(next, Next::Accepted(_) | Next::Stay)
+            && self.deps.receipts.has_seen(&entry.subject());
+        if is_settled {
+            return self.accepted(lane, None, myself);
+        }
+        let platform = self.deps.statuses.platform().as_str();
+        Metric::NextSteps.count(self.deps.service, &[platform, next.word()]);
+        match next {
             Next::Stay => {}
             Next::Again => self.start(lane, myself),
             Next::AgainAfter(wait) => self.start_after(wait, lane, myself),
-            Next::AgainAfterBackoff => {
+            Next::AgainUnlessReceipt(wait) => {
+                let (to, of) = (myself.clone(), lane.clone());
+                let receipt = self.deps.receipts.wait_for(entry.subject(), to, of, offset);
+                entry.phase = Phase::InDoubt { _receipt: receipt };
+                self.start_after(wait, lane, myself);
+            }
+            Next::AgainAfterBackoff(at_least) => {
                 let policy = self.deps.settings.retry();
                 let random = &self.deps.random;
                 let backoff =
                     entry.backoff.get_or_insert_with(|| Backoff::new(policy, random.clone()));
-                let wait = backoff.next_wait();
+                let wait = backoff.next_wait().max(at_least.unwrap_or_default());
                 self.start_after(wait, lane, myself);
             }
-            Next::Accepted(external_id) => {
-                let has_receipts = self.deps.spec.has_receipts;
-                let status = if has_receipts { Status::Sent } else { Status::Delivered };
-                let now = self.deps.clock.now();
-                let mut update = self.deps.statuses.about(
-                    &entry.message,
-                    &lane.account,
-                    status,
-                    &entry.tries,
-                    now,
-                );
-                update.external_id = Some(external_id);
-                let record = self.deps.topology.status_update(&update, now);
-                self.settle(lane, status, vec![record], myself);
-            }
+            Next::Accepted(external_id) => self.accepted(lane, Some(external_id), myself),
             Next::Failed(reason, detail) => self.fail(lane, reason, &detail, myself),
+            Next::Unknown(detail) => self.unknown(lane, &detail, myself),
+        }
+    }
+
+    fn is_first(&mut self, lane: &LaneKey, offset: u64) -> bool {
+        self.lanes.first_mut(lane).is_some_and(|entry| entry.record.offset == offset)
+    }
+
+    fn receipt_came(&mut self, lane: LaneKey, offset: u64, myself: &ActorRef<WorkerMsg>) {
+        let is_awaited = self.lanes.first_mut(&lane).is_some_and(|entry| {
+            entry.record.offset == offset && matches!(entry.phase, Phase::InDoubt { .. })
+        });
+        // Otherwise it is being called again, and the end of that call finds the receipt.
+        if is_awaited && self.tasks.may_start() {
+            self.accepted(lane, None, myself);
         }
     }
 
@@ -358,116 +428,9 @@ impl WorkerState {
     /// the gateway then says that it has expired.
     fn start_after(&mut self, wait: Duration, lane: LaneKey, myself: &ActorRef<WorkerMsg>) {
         let Some(entry) = self.lanes.first_mut(&lane) else { return };
-        let wait = wait.min(entry.message.expires_at.since(self.deps.clock.now()));
+        let (wait, offset) =
+            (wait.min(entry.message.expires_at.since(self.deps.clock.now())), entry.record.offset);
         // The timer outlives a worker that is gone; its message then goes nowhere.
-        drop(myself.send_after(wait, move || WorkerMsg::RetryDue(lane)));
-    }
-
-    /// Gives the first message of a lane up: a dead letter first, then its status.
-    fn fail(&mut self, lane: LaneKey, reason: Reason, detail: &str, myself: &ActorRef<WorkerMsg>) {
-        let Some(entry) = self.lanes.first_mut(&lane) else { return };
-        let now = self.deps.clock.now();
-        let message = &entry.message;
-        tracing::warn!(message_id = %message.message_id, %reason, detail, "a message failed");
-        let origin = (&*entry.record.topic, entry.record.partition, entry.record.offset);
-        let account = &lane.account;
-        let letter = DeadLetter::given_up(origin, &entry.record.value, message, reason, detail)
-            .tried(account, entry.tries.made);
-        let mut update =
-            self.deps.statuses.about(message, account, Status::Failed, &entry.tries, now);
-        update.reason = Some(reason);
-        let records = vec![
-            topology::dead_letter(&entry.record, &letter, now),
-            self.deps.topology.status_update(&update, now),
-        ];
-        Metric::DeadLetters.count(self.deps.service, &[&self.at.topic, reason.word()]);
-        self.settle(lane, Status::Failed, records, myself);
-    }
-
-    /// Publishes what became of a lane's first message; only then is it done (I3).
-    fn settle(
-        &mut self,
-        lane: LaneKey,
-        status: Status,
-        records: Vec<NewRecord>,
-        myself: &ActorRef<WorkerMsg>,
-    ) {
-        self.under_way += 1;
-        let (directory, random) = (self.deps.directory.clone(), self.deps.random.clone());
-        let (worker, service) = (myself.clone(), self.deps.service);
-        let platform = self.deps.statuses.platform().to_string();
-        self.tasks.spawn_call(async move {
-            publish_until_acked(&directory, records, &random).await;
-            Metric::StatusesPublished.count(service, &[&platform, status.word()]);
-            let _gone = worker.send_message(WorkerMsg::Settled(lane));
-        });
-    }
-
-    /// Puts a record that belongs to no lane into the dead letters.
-    fn bury(&mut self, record: &Record, letter: &DeadLetter, myself: &ActorRef<WorkerMsg>) {
-        self.under_way += 1;
-        let records = vec![topology::dead_letter(record, letter, self.deps.clock.now())];
-        let (directory, random) = (self.deps.directory.clone(), self.deps.random.clone());
-        let (worker, offset) = (myself.clone(), record.offset);
-        Metric::DeadLetters.count(self.deps.service, &[&self.at.topic, &letter.reason]);
-        self.tasks.spawn(async move {
-            publish_until_acked(&directory, records, &random).await;
-            let _gone = worker.send_message(WorkerMsg::Buried(offset));
-        });
-    }
-
-    fn settled(&mut self, lane: LaneKey, myself: &ActorRef<WorkerMsg>) {
-        self.under_way -= 1;
-        let (finished, next) = self.lanes.finish(lane.clone());
-        let has_next = next.is_some();
-        if let Some(entry) = finished {
-            self.complete(entry.record.offset, myself);
-        }
-        if has_next {
-            self.start(lane, myself);
-        }
-    }
-
-    fn complete(&mut self, offset: u64, myself: &ActorRef<WorkerMsg>) {
-        let before = self.tracker.in_hand();
-        self.tracker.complete(offset);
-        self.release(before);
-        while let Some((lane, offset)) = self.held.front().cloned() {
-            if !self.tracker.may_start(offset) {
-                break;
-            }
-            self.held.pop_front();
-            self.start(lane, myself);
-        }
-    }
-
-    /// Tells Intake how many records have left the memory.
-    fn release(&self, in_hand_before: usize) {
-        let released = in_hand_before.saturating_sub(self.tracker.in_hand());
-        if released > 0 {
-            let message = IntakeMsg::Released { at: self.at.clone(), epoch: self.epoch, released };
-            let _stopping = self.intake.send_message(message);
-        }
-    }
-
-    fn how_far(&self) -> Progress {
-        Progress {
-            at: self.at.clone(),
-            epoch: self.epoch,
-            position: self.tracker.position(),
-            note: self.tracker.note(),
-            oldest: self.tracker.oldest(),
-            drained: !self.tasks.may_start() && self.under_way == 0,
-        }
-    }
-
-    fn report(&self) {
-        let _stopping = self.intake.send_message(IntakeMsg::Progress(self.how_far()));
-    }
-
-    fn report_when_drained(&self) {
-        if !self.tasks.may_start() && self.under_way == 0 {
-            self.report();
-        }
+        drop(myself.send_after(wait, move || WorkerMsg::RetryDue(lane, offset)));
     }
 }

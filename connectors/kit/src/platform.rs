@@ -15,6 +15,8 @@ use http::{Request, Response};
 use secrecy::SecretString;
 use serde_json::Value;
 
+pub use crate::detail::Detail;
+
 /// A platform. Plain, synchronous code: no I/O, no clock. A panic in it fails one message.
 pub trait Platform: Send + Sync + 'static {
     /// Its name: of its topics, its settings and its receivers.
@@ -94,8 +96,10 @@ pub enum Outcome {
     },
     /// The platform failed; the same call may succeed later.
     Retryable {
-        /// The vendor's code, for people.
-        detail: String,
+        /// How long to wait at least, if it said.
+        after: Option<Duration>,
+        /// What the vendor said.
+        detail: Detail,
     },
     /// The platform asks us to slow down. Not an attempt, not a failure of the platform.
     Throttled {
@@ -103,8 +107,8 @@ pub enum Outcome {
         after: Option<Duration>,
         /// Whom it concerns.
         scope: ThrottleScope,
-        /// The vendor's code, for people.
-        detail: String,
+        /// What the vendor said.
+        detail: Detail,
     },
     /// The platform will never take this message.
     Permanent {
@@ -112,18 +116,18 @@ pub enum Outcome {
         reason: Reason,
         /// Whether an operator has to mend something (a template, a country setting).
         operator: bool,
-        /// The vendor's code, for people.
-        detail: String,
+        /// What the vendor said.
+        detail: Detail,
     },
     /// The platform refuses the account: credentials, blocked, unpaid. No message of it can go.
     Account {
-        /// The vendor's code, for people.
-        detail: String,
+        /// What the vendor said.
+        detail: Detail,
     },
     /// The platform may have taken the message; its answer is missing.
     InDoubt {
         /// What went wrong.
-        detail: String,
+        detail: Detail,
     },
 }
 
@@ -173,6 +177,8 @@ pub struct Webhook {
 pub enum WebhookEvent {
     /// A receipt that carries our own message.
     Status(ReportedStatus),
+    /// The platform took our message, and says nothing that its answer to our call did not say.
+    Taken(MessageId, Generation),
     /// A receipt that carries only the platform's id.
     Receipt(Receipt),
     /// A message to us.

@@ -1,6 +1,7 @@
 //! `[connectors.<platform>]`: what every connector can be told.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use chat4all_contracts::{PlatformName, topic};
 use chat4all_process::ConfigError;
@@ -8,6 +9,9 @@ use chat4all_process::backoff::BackoffPolicy;
 use chat4all_process::config::Bounded;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::failure_rate::RatePolicy;
+use crate::parked::RecipientPause;
 
 /// `[connectors.<platform>]`
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -73,12 +77,27 @@ impl Source {
 /// The router's most records in hand, where a connector's configuration does not tell.
 pub const ASSUMED_ROUTER_MAX_IN_HAND: u64 = 5_000;
 
+/// What follows a call whose outcome is unknown: the platform may have taken the message.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InDoubtPolicy {
+    /// The lane waits for a receipt, then repeats the call: at least once, in order, and marked as
+    /// a possible duplicate.
+    #[default]
+    Retry,
+    /// UNKNOWN is published and the lane goes on: at most once. A receipt settles the message, or
+    /// else it fails as `in_doubt` at the end of its life.
+    Report,
+}
+
 /// A connector's policy. Its platform's own settings stand beside it, in `api`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct KitSettings {
     /// The most records of a partition between their receipt and their commit.
     pub window: Bounded<1, 20_000>,
+    /// The most MiB of a partition's records between their receipt and their outcome.
+    pub window_mib: Bounded<1, 4_096>,
     /// The most calls of an account at once.
     pub max_in_flight: Bounded<1, 20_000>,
     /// How many messages of a partition are remembered to recognise a repetition.
@@ -89,21 +108,38 @@ pub struct KitSettings {
     pub call_timeout_ms: Bounded<6_000, 120_000>,
     /// How many calls a message gets before it is given up.
     pub max_attempts: Bounded<1, 1_000>,
+    /// How long after its first call a message is still tried again, in milliseconds.
+    pub max_age_ms: Bounded<1_000, 604_800_000>,
     /// The first wait before another attempt, in milliseconds; it doubles, with full jitter.
     pub retry_first_ms: Bounded<1, 60_000>,
     /// The longest wait before another attempt, in milliseconds.
     pub retry_longest_ms: Bounded<1, 3_600_000>,
+    /// What follows a call whose outcome is unknown.
+    pub in_doubt: InDoubtPolicy,
     /// How long a message waits for a receipt after a call whose outcome is unknown, before it is
-    /// tried again in place, in milliseconds.
+    /// tried again in place, in milliseconds. It doubles with every such call.
     pub in_doubt_wait_ms: Bounded<0, 60_000>,
     /// Consecutive failures that open an account's circuit breaker.
     pub breaker_failures: Bounded<1, 1_000>,
+    /// The failures of 100 calls that open it, too; 101 = never.
+    pub breaker_failure_percent: Bounded<1, 101>,
+    /// Fewer calls than this within the window say nothing about the percentage.
+    pub breaker_least_calls: Bounded<1, 100_000>,
+    /// The calls of this long count for the percentage, in milliseconds.
+    pub breaker_window_ms: Bounded<1_000, 3_600_000>,
     /// How long it stays open at first, in milliseconds; it doubles with every failed probe.
     pub breaker_first_ms: Bounded<100, 600_000>,
     /// The longest it stays open between two probes, in milliseconds.
     pub breaker_longest_ms: Bounded<100, 3_600_000>,
     /// How long a throttled account pauses if the platform does not say, in milliseconds.
     pub throttle_pause_ms: Bounded<100, 600_000>,
+    /// How long a receiver to whom the platform takes no more messages waits the first time, if
+    /// the platform does not say, in milliseconds.
+    pub recipient_pause_ms: Bounded<100, 600_000>,
+    /// Each further time so many times as long: Meta advises 4^X seconds.
+    pub recipient_pause_factor: Bounded<1, 10>,
+    /// The longest such wait, in milliseconds.
+    pub recipient_pause_longest_ms: Bounded<100, 86_400_000>,
     /// How long an account that the platform refuses waits between two probes, in milliseconds.
     pub refused_account_pause_ms: Bounded<1_000, 3_600_000>,
     /// How long a partition that goes away may finish its calls, in milliseconds.
@@ -129,9 +165,39 @@ impl KitSettings {
         ))
     }
 
+    /// [`KitSettings::window_mib`] in bytes.
+    pub fn window_bytes(&self) -> usize {
+        self.window_mib.count() * 1024 * 1024
+    }
+
     /// The waits between two attempts of a message.
     pub fn retry(&self) -> BackoffPolicy {
         BackoffPolicy::new(self.retry_first_ms.ms(), self.retry_longest_ms.ms())
+    }
+
+    /// The rate of failures that opens a breaker.
+    pub fn failure_rate(&self) -> RatePolicy {
+        RatePolicy {
+            percent: self.breaker_failure_percent.get() as u32,
+            least_calls: self.breaker_least_calls.get() as u32,
+            window: self.breaker_window_ms.ms(),
+        }
+    }
+
+    /// The pauses of a receiver whom the platform protects.
+    pub fn recipient_pause(&self) -> RecipientPause {
+        RecipientPause {
+            first: self.recipient_pause_ms.ms(),
+            factor: self.recipient_pause_factor.get() as u32,
+            longest: self.recipient_pause_longest_ms.ms(),
+        }
+    }
+
+    /// How long the lane waits for a receipt after its `n`th call in doubt, at least the first.
+    pub fn in_doubt_wait(&self, n: u32) -> Duration {
+        let doubled = 2_u32.saturating_pow(n.saturating_sub(1));
+        let longest = self.retry_longest_ms.ms().max(self.in_doubt_wait_ms.ms());
+        self.in_doubt_wait_ms.ms().saturating_mul(doubled).min(longest)
     }
 
     /// The times that a breaker stays open.
@@ -143,19 +209,28 @@ impl KitSettings {
 impl Default for KitSettings {
     fn default() -> Self {
         Self {
-            window: Bounded::new(4_000),
+            window: Bounded::new(16_000),
+            window_mib: Bounded::new(64),
             max_in_flight: Bounded::new(2_000),
             dedupe_window: Bounded::new(50_000),
             commit_interval_ms: Bounded::new(100),
             call_timeout_ms: Bounded::new(15_000),
             max_attempts: Bounded::new(8),
+            max_age_ms: Bounded::new(86_400_000),
             retry_first_ms: Bounded::new(500),
             retry_longest_ms: Bounded::new(60_000),
+            in_doubt: InDoubtPolicy::Retry,
             in_doubt_wait_ms: Bounded::new(10_000),
             breaker_failures: Bounded::new(5),
+            breaker_failure_percent: Bounded::new(50),
+            breaker_least_calls: Bounded::new(20),
+            breaker_window_ms: Bounded::new(30_000),
             breaker_first_ms: Bounded::new(1_000),
             breaker_longest_ms: Bounded::new(60_000),
             throttle_pause_ms: Bounded::new(2_000),
+            recipient_pause_ms: Bounded::new(4_000),
+            recipient_pause_factor: Bounded::new(4),
+            recipient_pause_longest_ms: Bounded::new(3_600_000),
             refused_account_pause_ms: Bounded::new(300_000),
             revoke_deadline_ms: Bounded::new(1_000),
         }

@@ -39,7 +39,7 @@ impl Statuses {
         update.platform = Some(self.platform.clone());
         update.account = Some(account.clone());
         update.attempt = Some(tries.made);
-        update.possible_duplicate = tries.possibly_accepted;
+        update.possible_duplicate = tries.possibly_accepted();
         update
     }
 

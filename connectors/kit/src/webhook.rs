@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::platform::{Platform, Webhook, WebhookEvent, WebhookRefusal};
+use crate::receipts::{Receipts, Subject};
 use crate::statuses::Statuses;
 
 /// The largest body: platforms send batches of up to 3 MB.
@@ -34,8 +35,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_BODIES: usize = 64;
 
 /// What is counted.
-pub(crate) const KINDS: [&str; 8] = [
+pub(crate) const KINDS: [&str; 9] = [
     "status",
+    "taken",
     "receipt",
     "inbound",
     "ignored",
@@ -55,6 +57,7 @@ pub(crate) struct WebhookDeps {
     pub topology: Topology,
     pub clock: Clock,
     pub places: Arc<Semaphore>,
+    pub receipts: Receipts,
 }
 
 /// Room for the bodies of one webhook.
@@ -125,6 +128,15 @@ fn try_again() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")]).into_response()
 }
 
+/// What a report shows to have been taken by the platform: also a failure after that does.
+fn subject(event: &WebhookEvent) -> Option<Subject> {
+    match event {
+        WebhookEvent::Status(report) => Some((report.message_id.clone(), report.generation)),
+        WebhookEvent::Taken(message_id, generation) => Some((message_id.clone(), *generation)),
+        WebhookEvent::Receipt(_) | WebhookEvent::Inbound(_) => None,
+    }
+}
+
 impl WebhookDeps {
     fn count(&self, kind: &str, n: u64) {
         let platform = self.platform.name().as_str();
@@ -133,25 +145,30 @@ impl WebhookDeps {
 
     /// One event after the other is queued; all acknowledgements are waited for together.
     async fn append_all(&self, webhook: Webhook) -> Result<(), chat4all_eventlog::AppendError> {
-        let (kinds, records): (Vec<&str>, Vec<NewRecord>) =
+        let taken: Vec<Subject> = webhook.events.iter().filter_map(subject).collect();
+        let (kinds, records): (Vec<&str>, Vec<Option<NewRecord>>) =
             webhook.events.into_iter().map(|event| self.record(event)).unzip();
-        try_join_all(records.into_iter().map(|record| append(&*self.producer, record))).await?;
+        let appends = records.into_iter().flatten().map(|record| append(&*self.producer, record));
+        try_join_all(appends).await?;
         kinds.into_iter().for_each(|kind| self.count(kind, 1));
+        taken.into_iter().for_each(|subject| self.receipts.saw(subject));
         if webhook.ignored > 0 {
             self.count("ignored", webhook.ignored as u64);
         }
         Ok(())
     }
 
-    fn record(&self, event: WebhookEvent) -> (&'static str, NewRecord) {
+    fn record(&self, event: WebhookEvent) -> (&'static str, Option<NewRecord>) {
         let now = self.clock.now();
-        match event {
+        let (kind, record) = match event {
             WebhookEvent::Status(report) => {
                 let update = self.statuses.reported(report);
                 ("status", self.topology.status_update(&update, now))
             }
             WebhookEvent::Receipt(receipt) => ("receipt", self.topology.receipt(&receipt, now)),
             WebhookEvent::Inbound(inbound) => ("inbound", self.topology.inbound(&inbound, now)),
-        }
+            WebhookEvent::Taken(..) => return ("taken", None),
+        };
+        (kind, Some(record))
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chat4all_connector_kit::answer::{retry_after, without_vendor_code};
-use chat4all_connector_kit::platform::{Outcome, ThrottleScope};
+use chat4all_connector_kit::platform::{Detail, Outcome, ThrottleScope};
 use chat4all_contracts::{ExternalId, Reason};
 use http::{Response, StatusCode};
 use serde::Deserialize;
@@ -30,6 +30,21 @@ struct Failure {
 #[derive(Deserialize)]
 struct VendorError {
     code: i64,
+    message: Option<String>,
+    error_data: Option<ErrorData>,
+}
+
+#[derive(Deserialize)]
+struct ErrorData {
+    details: Option<String>,
+}
+
+impl VendorError {
+    /// The details say more than the message, where there are any.
+    fn detail(&self) -> Detail {
+        let details = self.error_data.as_ref().and_then(|data| data.details.as_deref());
+        Detail::new(self.code.to_string()).saying(details.or(self.message.as_deref()))
+    }
 }
 
 pub(crate) fn answer(answer: &Response<Bytes>) -> Outcome {
@@ -38,7 +53,7 @@ pub(crate) fn answer(answer: &Response<Bytes>) -> Outcome {
         return accepted(answer.body());
     }
     match serde_json::from_slice::<Failure>(answer.body()) {
-        Ok(failure) => vendor_error(failure.error.code, status, retry_after(answer)),
+        Ok(failure) => vendor_error(&failure.error, status, retry_after(answer)),
         Err(_) => without_vendor_code(answer),
     }
 }
@@ -50,25 +65,22 @@ fn accepted(body: &[u8]) -> Outcome {
     });
     match id {
         Some(external_id) => Outcome::Accepted { external_id },
-        None => Outcome::InDoubt { detail: "a success without a message id".to_owned() },
+        None => Outcome::InDoubt { detail: Detail::new("a success without a message id") },
     }
 }
 
-fn vendor_error(code: i64, status: StatusCode, after: Option<Duration>) -> Outcome {
-    let detail = code.to_string();
+fn vendor_error(error: &VendorError, status: StatusCode, after: Option<Duration>) -> Outcome {
+    let detail = error.detail();
     let permanent =
         |reason, operator| Outcome::Permanent { reason, operator, detail: detail.clone() };
-    match code {
-        2 | 131_000 | 131_016 | 131_057 | 133_004 => Outcome::Retryable { detail },
-        1 if status.is_server_error() => Outcome::Retryable { detail },
+    match error.code {
+        2 | 131_000 | 131_016 | 131_057 | 133_004 => Outcome::Retryable { after, detail },
+        1 if status.is_server_error() => Outcome::Retryable { after, detail },
         4 | 80_007 | 130_429 | 133_016 => {
             Outcome::Throttled { after, scope: ThrottleScope::Account, detail }
         }
-        131_056 => {
-            // One message per 6 s and receiver; the vendor advises to wait 4^X s.
-            let after = after.or(Some(Duration::from_secs(4)));
-            Outcome::Throttled { after, scope: ThrottleScope::Recipient, detail }
-        }
+        // One message per 6 s and receiver; the vendor advises to wait 4^X s, as the kit does.
+        131_056 => Outcome::Throttled { after, scope: ThrottleScope::Recipient, detail },
         0
         | 3
         | 10
@@ -90,7 +102,7 @@ fn vendor_error(code: i64, status: StatusCode, after: Option<Duration>) -> Outco
         130_497 | 132_001 | 132_015 | 132_016 => permanent(Reason::Refused, true),
         100 | 130_403 | 130_472 | 131_008 | 131_009 | 131_049 | 132_000 | 132_005 | 132_007
         | 132_012 => permanent(Reason::Refused, false),
-        _ if status.is_server_error() => Outcome::Retryable { detail },
+        _ if status.is_server_error() => Outcome::Retryable { after, detail },
         _ if status == StatusCode::TOO_MANY_REQUESTS => {
             Outcome::Throttled { after, scope: ThrottleScope::Account, detail }
         }

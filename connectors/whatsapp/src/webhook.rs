@@ -110,15 +110,19 @@ fn read_status(
     status: Value,
 ) -> Option<WebhookEvent> {
     let body: StatusBody = serde_json::from_value(status).ok()?;
+    let ours = body.biz_opaque_callback_data.and_then(|data| callback_data::decode(&data).ok());
+    if body.status == "sent" {
+        // Repeats what the answer to our call said, without its milliseconds; it settles a call
+        // whose answer was lost.
+        return ours.map(|data| WebhookEvent::Taken(data.message_id, data.generation));
+    }
     let (status, reason) = match body.status.as_str() {
         "delivered" => (Status::Delivered, None),
         "read" | "played" => (Status::Read, None),
         "failed" => (Status::Failed, Some(Reason::Rejected)),
-        // "sent" repeats what the answer to our call said, without its milliseconds.
         _ => return None,
     };
     let at = seconds(&body.timestamp)?;
-    let ours = body.biz_opaque_callback_data.and_then(|data| callback_data::decode(&data).ok());
     Some(match ours {
         Some(data) => WebhookEvent::Status(ReportedStatus {
             message_id: data.message_id,
@@ -210,6 +214,18 @@ mod tests {
         let webhook = read_json(&body("1001", json!([status]), json!([]))).unwrap();
         let [WebhookEvent::Receipt(receipt)] = &webhook.events[..] else { panic!("{webhook:?}") };
         assert_eq!((receipt.status, receipt.reason), (Status::Failed, Some(Reason::Rejected)));
+    }
+
+    #[test]
+    fn a_sent_status_of_ours_only_says_that_the_platform_took_the_message() {
+        let data = r#"{"m":"m-1","c":"c-1","a":5,"g":0}"#;
+        let status = json!({"id": "wamid.1", "status": "sent", "timestamp": "1700000000",
+            "biz_opaque_callback_data": data});
+        let webhook = read_json(&body("1001", json!([status]), json!([]))).unwrap();
+        let [WebhookEvent::Taken(message_id, generation)] = &webhook.events[..] else {
+            panic!("{webhook:?}");
+        };
+        assert_eq!((message_id.as_str(), generation.as_u32()), ("m-1", 0));
     }
 
     #[test]

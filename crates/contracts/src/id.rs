@@ -114,6 +114,13 @@ id!(
     hidden
 );
 id!(
+    /// What a vendor said in words, the first 500 characters. It may quote the receiver or the
+    /// message.
+    VendorText,
+    |text| Ok(text.chars().take(500).collect()),
+    hidden
+);
+id!(
     /// A sending identity of a platform: a number, a page, a bot. An operator's name for it.
     AccountName,
     |text| name_of(

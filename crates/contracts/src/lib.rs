@@ -21,7 +21,7 @@ pub use event::{
 pub use fields::FieldError;
 pub use id::{
     AccountName, ConversationId, ExternalId, FileId, IdempotencyKey, MessageId, PlatformName,
-    ReceiverId, SenderId,
+    ReceiverId, SenderId, VendorText,
 };
 pub use platform::{AccountSpec, PlatformSpec, Platforms};
 pub use reason::Reason;

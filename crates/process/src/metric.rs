@@ -91,6 +91,10 @@ metrics_enum! {
     DeliveriesParked = Gauge "chat4all_deliveries_parked" ["platform"] in "messages",
     /// Calls that are a repetition of an earlier one.
     Retries = Counter "chat4all_retries_total" ["platform"] in "calls",
+    /// Calls that repeat one whose outcome is unknown: the receiver may get the message twice.
+    PossibleDuplicates = Counter "chat4all_possible_duplicates_total" ["platform"] in "calls",
+    /// What a connector decided after a call, by branch of its table.
+    NextSteps = Counter "chat4all_next_steps_total" ["platform", "next"] in "decisions",
     /// Changes of a circuit breaker's state.
     BreakerTransitions = Counter "chat4all_breaker_transitions_total" ["platform", "to"] in "changes",
     /// Circuit breakers not closed.

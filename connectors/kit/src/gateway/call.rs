@@ -4,15 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat4all_contracts::Message;
+use chat4all_contracts::{EpochMs, Message};
 use ractor::ActorRef;
+use tokio::time::Instant;
 
 use super::GatewayMsg;
 use crate::breaker::Permit;
 use crate::lanes::LaneKey;
 use crate::outcome::CallResult;
 use crate::partition_worker::WorkerMsg;
-use crate::platform::{Outcome, ThrottleScope};
+use crate::platform::{Detail, Outcome, ThrottleScope};
 use crate::tasks::EpochTasks;
 
 /// A message to deliver.
@@ -35,6 +36,20 @@ impl Job {
     /// Tells the worker.
     pub fn answer(mut self, result: CallResult) {
         self.tell(result);
+    }
+
+    /// Why it must not be called any more: its life has ended, or its partition goes away.
+    pub fn cannot_start(&self, now: EpochMs) -> Option<CallResult> {
+        if now >= self.message.expires_at {
+            return Some(CallResult::Expired);
+        }
+        (!self.tasks.may_start()).then_some(CallResult::NotStarted)
+    }
+
+    /// Tells the worker why it was not called.
+    pub fn answer_without_a_call(self, now: EpochMs) {
+        let why = self.cannot_start(now).unwrap_or(CallResult::NotStarted);
+        self.answer(why);
     }
 
     fn tell(&mut self, result: CallResult) {
@@ -64,6 +79,8 @@ pub enum Verdict {
     Failing,
     /// The platform asks the account to slow down.
     Throttled(Option<Duration>),
+    /// The platform takes no more to this receiver for now.
+    ThrottledRecipient(Option<Duration>),
     /// The platform refuses the account, in its own words.
     Refused(String),
     /// We cut the call off.
@@ -76,7 +93,10 @@ impl From<&Outcome> for Verdict {
             Outcome::Throttled { after, scope: ThrottleScope::Account, .. } => {
                 Self::Throttled(*after)
             }
-            Outcome::Account { detail } => Self::Refused(detail.clone()),
+            Outcome::Throttled { after, scope: ThrottleScope::Recipient, .. } => {
+                Self::ThrottledRecipient(*after)
+            }
+            Outcome::Account { detail } => Self::Refused(detail.whole()),
             outcome if outcome.shows_a_working_platform() => Self::Working,
             _ => Self::Failing,
         }
@@ -86,6 +106,7 @@ impl From<&Outcome> for Verdict {
 /// Gives the permit back and answers the worker when the call ends, however it ends.
 pub struct CallUnderWay {
     gateway: ActorRef<GatewayMsg>,
+    began: Instant,
     permit: Option<Permit>,
     job: Option<Box<Job>>,
     probe: bool,
@@ -94,7 +115,7 @@ pub struct CallUnderWay {
 impl CallUnderWay {
     /// A call that is about to be made; `probe` if the platform was known to fail.
     pub fn new(gateway: ActorRef<GatewayMsg>, permit: Permit, job: Box<Job>, probe: bool) -> Self {
-        Self { gateway, permit: Some(permit), job: Some(job), probe }
+        Self { gateway, began: Instant::now(), permit: Some(permit), job: Some(job), probe }
     }
 
     /// The message that is being delivered.
@@ -108,20 +129,21 @@ impl CallUnderWay {
     }
 
     fn report(&mut self, verdict: Verdict, outcome: Outcome) {
+        let Some(job) = self.job.take() else { return };
         if let Some(permit) = self.permit.take() {
+            let (began, to) = (self.began, job.message.receiver_id.clone());
             // A gateway that is gone has been replaced by one that counts from zero.
-            let _gone = self.gateway.send_message(GatewayMsg::Finished(permit, verdict));
+            let _gone =
+                self.gateway.send_message(GatewayMsg::Finished { permit, verdict, to, began });
         }
-        if let Some(job) = self.job.take() {
-            job.answer(CallResult::Outcome { outcome, probe: self.probe });
-        }
+        job.answer(CallResult::Outcome { outcome, probe: self.probe });
     }
 }
 
 impl Drop for CallUnderWay {
     /// Reaped (then nobody listens any more), or ended by a panic below the platform's code.
     fn drop(&mut self) {
-        let outcome = Outcome::InDoubt { detail: "the call was cut off by us".to_owned() };
+        let outcome = Outcome::InDoubt { detail: Detail::new("the call was cut off by us") };
         self.report(Verdict::Abandoned, outcome);
     }
 }

@@ -48,7 +48,7 @@ impl GatewayState {
         Snapshot {
             sign: self.sign(),
             until: until.map(|until| self.time_of_day(until)),
-            per_second: f64::from(self.args.per_second),
+            per_second: self.pacer.per_second(Instant::now()),
             failures: self.history.failures,
             oldest_parked_at: self.parked.iter().map(|job| job.message.accepted_at).min(),
             refusal: self.history.refusal.clone(),

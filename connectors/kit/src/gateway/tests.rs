@@ -13,8 +13,9 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::lanes::LaneKey;
+use crate::outcome::CallResult;
 use crate::partition_worker::WorkerMsg;
-use crate::platform::{Outcome, Platform, Refusal, Webhook, WebhookRefusal};
+use crate::platform::{Detail, Outcome, Platform, Refusal, Webhook, WebhookRefusal};
 use crate::tasks::EpochTasks;
 
 /// A worker that passes on what it is told.
@@ -54,7 +55,7 @@ impl Platform for Silent {
         Ok(Request::new(Bytes::new()))
     }
     fn classify(&self, _: &Response<Bytes>) -> Outcome {
-        Outcome::InDoubt { detail: String::new() }
+        Outcome::InDoubt { detail: Detail::default() }
     }
     fn confirm_webhook(&self, _: &[(String, String)]) -> Option<String> {
         None

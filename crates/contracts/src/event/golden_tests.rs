@@ -62,7 +62,7 @@ fn a_status_update_has_its_golden_bytes() {
         r#""conversation_id":"c-1","accepted_at":1700000000000,"#,
         r#""expires_at":1700003600000,"generation":1,"#,
         r#""platform":"whatsapp","account":"main","external_id":"wamid.X","reason":"refused","#,
-        r#""attempt":3,"possible_duplicate":true}"#,
+        r#""vendor_code":"131026","vendor_text":"to +55","attempt":3,"possible_duplicate":true}"#,
     );
     let update = StatusUpdate::parse(golden.as_bytes()).unwrap();
     assert_eq!(json(&update), golden);

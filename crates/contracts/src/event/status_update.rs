@@ -1,8 +1,8 @@
 use serde::Serialize;
 
-use super::{read_generation, read_time};
+use super::{any_text, read_generation, read_time};
 use crate::fields::{FieldError, Fields, Rule, parse_object};
-use crate::id::{AccountName, ConversationId, ExternalId, MessageId, PlatformName};
+use crate::id::{AccountName, ConversationId, ExternalId, MessageId, PlatformName, VendorText};
 use crate::reason::Reason;
 use crate::status::Status;
 use crate::time::{EpochMs, Generation};
@@ -42,6 +42,12 @@ pub struct StatusUpdate {
     /// Why, for FAILED and UNKNOWN.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
+    /// The vendor's code, for FAILED and UNKNOWN.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor_code: Option<String>,
+    /// The vendor's words, for FAILED. Personal data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor_text: Option<VendorText>,
     /// How many calls were made, the last one included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
@@ -65,6 +71,8 @@ impl StatusUpdate {
             account: None,
             external_id: None,
             reason: None,
+            vendor_code: None,
+            vendor_text: None,
             attempt: None,
             possible_duplicate: false,
         }
@@ -92,6 +100,8 @@ impl StatusUpdate {
             account: fields.optional("account", AccountName::new)?,
             external_id: fields.optional("external_id", ExternalId::new)?,
             reason: fields.text("reason")?.map(Reason::from_word),
+            vendor_code: fields.optional("vendor_code", any_text)?,
+            vendor_text: fields.optional("vendor_text", VendorText::new)?,
             attempt: fields.optional_number("attempt", attempt)?,
             possible_duplicate: fields.flag("possible_duplicate")?,
         })

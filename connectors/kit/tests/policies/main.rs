@@ -1,0 +1,198 @@
+//! What a connector does after every kind of answer, seen from the platform and from the log.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
+
+mod scripted;
+
+use std::time::Duration;
+
+use chat4all_connector_kit::{InDoubtPolicy, KitSettings};
+use chat4all_contracts::{Reason, Status};
+use chat4all_process::Shutdown;
+use tokio::time::{Instant, sleep};
+
+use scripted::{Say, World};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn seconds_between(calls: &[Instant]) -> Vec<u64> {
+    calls.windows(2).map(|pair| pair[1].duration_since(pair[0]).as_secs()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_settles_a_call_in_doubt_without_another_call() {
+    let world = World::new(|_, _| Say::Doubt).await;
+    let (stop, settings) = (Shutdown::new(), KitSettings::default());
+    let connector = world.start(settings, &stop);
+    world.route(0, "m", "c", "r").await;
+    sleep(5 * SECOND).await; // sleep: simulated time
+    assert_eq!(world.status_of("m").await, None, "nothing is known yet");
+    world.report_taken("m").await;
+    world.settled(1).await;
+    let update = world.status_of("m").await.unwrap();
+    assert_eq!((update.status, update.possible_duplicate), (Status::Sent, false));
+    sleep(600 * SECOND).await; // sleep: simulated time
+    assert_eq!(world.calls().len(), 1);
+    stop.trigger();
+    connector.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_that_overtakes_the_end_of_its_call_settles_it_too() {
+    let world = World::new(|_, _| Say::Nothing).await;
+    let (stop, settings) = (Shutdown::new(), KitSettings::default());
+    let connector = world.start(settings, &stop);
+    world.route(0, "m", "c", "r").await;
+    sleep(SECOND).await; // sleep: simulated time
+    world.report_taken("m").await;
+    world.settled(1).await;
+    assert_eq!(world.status_of("m").await.unwrap().status, Status::Sent);
+    assert_eq!(world.calls().len(), 1);
+    stop.trigger();
+    connector.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_receipt_a_call_in_doubt_is_repeated_in_place_and_marked() {
+    let world =
+        World::new(|id, nth| if id == "m" && nth < 2 { Say::Doubt } else { Say::Accepted }).await;
+    let (stop, settings) = (Shutdown::new(), KitSettings::default());
+    let connector = world.start(settings, &stop);
+    world.route(0, "m", "c", "r").await;
+    world.route(0, "n", "c", "r").await;
+    world.settled(2).await;
+    assert_eq!(seconds_between(&world.calls_of("m")), [10, 20], "in_doubt_wait_ms, and its double");
+    assert!(world.calls_of("n")[0] > world.calls_of("m")[2], "in order (I2)");
+    assert!(world.status_of("m").await.unwrap().possible_duplicate);
+    assert!(!world.status_of("n").await.unwrap().possible_duplicate);
+    stop.trigger();
+    connector.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_most_once_reports_the_doubt_and_goes_on() {
+    let world = World::new(|id, _| if id == "m" { Say::Doubt } else { Say::Accepted }).await;
+    let settings = KitSettings { in_doubt: InDoubtPolicy::Report, ..KitSettings::default() };
+    let stop = Shutdown::new();
+    let connector = world.start(settings, &stop);
+    world.route(0, "m", "c", "r").await;
+    world.route(0, "n", "c", "r").await;
+    world.settled(2).await;
+    let unknown = world.status_of("m").await.unwrap();
+    assert_eq!((unknown.status, unknown.reason), (Status::Unknown, Some(Reason::InDoubt)));
+    assert_eq!(world.status_of("n").await.unwrap().status, Status::Sent);
+    sleep(600 * SECOND).await; // sleep: simulated time
+    assert_eq!(world.calls_of("m").len(), 1);
+    stop.trigger();
+    connector.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_whom_the_platform_protects_waits_longer_each_time_and_alone() {
+    let world =
+        World::new(
+            |id, nth| {
+                if id == "m" && nth < 4 { Say::ThrottledRecipient } else { Say::Accepted }
+            },
+        )
+        .await;
+    let (stop, settings) = (Shutdown::new(), KitSettings::default());
+    let connector = world.start(settings, &stop);
+    world.route(0, "m", "c", "r").await;
+    sleep(SECOND).await; // sleep: simulated time
+    // Another conversation with the same receiver waits as well, another receiver does not.
+    world.route(0, "same receiver", "d", "r").await;
+    world.route(0, "other receiver", "e", "s").await;
+    let before = Instant::now();
+    world.settled(1).await;
+    assert!(before.elapsed() < SECOND);
+    assert_eq!(world.statuses().await[0].message_id.as_str(), "other receiver");
+    world.settled(3).await;
+    assert_eq!(seconds_between(&world.calls_of("m"))[..4], [4, 16, 64, 256]);
+    assert_eq!(world.status_of("m").await.unwrap().attempt, Some(1), "throttles are no attempts");
+    stop.trigger();
+    connector.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_is_not_made_before_the_platform_wants_it() {
+    let world =
+        World::new(|_, nth| if nth == 0 { Say::FailingFor(77) } else { Say::Accepted }).await;
+    let (stop, settings) = (Shutdown::new(), KitSettings::default());
+    let connector = world.start(settings, &stop);
+    world.route(0, "m", "c", "r").await;
+    world.settled(1).await;
+    assert_eq!(seconds_between(&world.calls_of("m")), [77]);
+    stop.trigger();
+    connector.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_account_slows_down_and_recovers_by_itself() {
+    let world =
+        World::new(
+            |id, nth| if id == "0" && nth == 0 { Say::ThrottledAccount } else { Say::Accepted },
+        )
+        .await;
+    let (stop, settings) = (Shutdown::new(), KitSettings::default());
+    let connector = world.start(settings, &stop);
+    for n in 0..8_000 {
+        world.route(0, &n.to_string(), &n.to_string(), &n.to_string()).await;
+    }
+    let begin = Instant::now();
+    world.settled(8_000).await;
+    let rate = |from: u32, to: u32| {
+        let (from, to) = (begin + from * SECOND, begin + to * SECOND);
+        let calls = world.calls();
+        calls.iter().filter(|at| from <= **at && **at < to).count()
+    };
+    // 80 a second, then 2 s of nothing, then half of it, and all of it again after half a minute.
+    assert!((40..50).contains(&(rate(5, 6))), "{} in the sixth second", rate(5, 6));
+    assert!((79..=81).contains(&(rate(60, 70) / 10)), "{} a second later on", rate(60, 70) / 10);
+    stop.trigger();
+    connector.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_does_not_starve_a_conversation_behind_it() {
+    let world = World::new(|_, _| Say::Accepted).await;
+    let (stop, settings) = (Shutdown::new(), KitSettings::default());
+    let connector = world.start(settings, &stop);
+    for n in 0..10_000 {
+        world.route(0, &format!("burst-{n}"), &format!("b-{n}"), &n.to_string()).await;
+    }
+    sleep(SECOND).await; // sleep: simulated time
+    let mut longest = Duration::ZERO;
+    for n in 0..60 {
+        let (id, before) = (format!("dialogue-{n}"), Instant::now());
+        world.route(0, &id, "dialogue", "d").await;
+        sleep(SECOND).await; // sleep: simulated time
+        let called = world.calls_of(&id);
+        longest = longest.max(called.first().expect("within its second").duration_since(before));
+    }
+    assert!(longest < Duration::from_millis(200), "{longest:?}");
+    assert!(world.calls().len() < 6_000, "the burst is still under way");
+    stop.trigger();
+    connector.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_whose_calls_hang_costs_the_other_nothing() {
+    let world =
+        World::new(|id, _| if id.starts_with("dead") { Say::Nothing } else { Say::Accepted }).await;
+    let (stop, settings) = (Shutdown::new(), KitSettings::default());
+    let connector = world.start(settings, &stop);
+    for n in 0..20_000 {
+        world.route(0, &format!("dead-{n}"), &format!("d-{n}"), &n.to_string()).await;
+    }
+    for n in 0..100 {
+        let (id, before) = (format!("alive-{n}"), Instant::now());
+        world.route(1, &id, "alive", "r").await;
+        sleep(SECOND).await; // sleep: simulated time
+        let called = world.calls_of(&id);
+        assert!(called.first().unwrap().duration_since(before) < Duration::from_millis(50));
+    }
+    stop.trigger();
+    // Calls that hang outlast the drain; they are said to, and left uncommitted.
+    connector.await.unwrap().unwrap();
+}
