@@ -1,5 +1,5 @@
-//! The page cursor as clients see it: opaque text, good for one conversation. A cursor that we did
-//! not make for it is refused.
+//! The page cursor as clients see it: opaque text, good for one conversation or list. A cursor that
+//! we did not make for it is refused.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,32 +10,42 @@ use sha2::{Digest, Sha256};
 /// Enough to notice a slip; whoever forges a cursor only chooses where a page begins.
 const CHECK_BYTES: usize = 6;
 
-/// Base64url of a checksum, the time (8 bytes, big endian) and the message id.
+/// The cursor of a place in a conversation.
 pub(crate) fn encode(conversation: &ConversationId, cursor: &Cursor) -> String {
-    let mut place = cursor.accepted_at.as_ms().to_be_bytes().to_vec();
-    place.extend_from_slice(cursor.message_id.as_str().as_bytes());
-    let mut bytes = check(conversation, &place).to_vec();
-    bytes.extend(place);
-    URL_SAFE_NO_PAD.encode(bytes)
+    seal(conversation.as_str(), cursor.accepted_at, cursor.message_id.as_str())
 }
 
 /// Reads a cursor back; `None` if it is none of ours for this conversation.
 pub(crate) fn decode(conversation: &ConversationId, text: &str) -> Option<Cursor> {
+    let (accepted_at, id) = open(conversation.as_str(), text)?;
+    Some(Cursor { accepted_at, message_id: MessageId::new(&id).ok()? })
+}
+
+/// A place in the list called `scope`: base64url of a checksum, the time (8 bytes, big endian) and
+/// the id.
+pub(crate) fn seal(scope: &str, at: EpochMs, id: &str) -> String {
+    let mut place = at.as_ms().to_be_bytes().to_vec();
+    place.extend_from_slice(id.as_bytes());
+    let mut bytes = check(scope, &place).to_vec();
+    bytes.extend(place);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Reads a place back; `None` if it is none of ours for this list.
+pub(crate) fn open(scope: &str, text: &str) -> Option<(EpochMs, String)> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let (sum, place) = bytes.split_first_chunk::<CHECK_BYTES>()?;
-    if *sum != check(conversation, place) {
+    if *sum != check(scope, place) {
         return None;
     }
     let (time, id) = place.split_first_chunk::<8>()?;
-    Some(Cursor {
-        accepted_at: EpochMs::new(u64::from_be_bytes(*time)).ok()?,
-        message_id: MessageId::new(std::str::from_utf8(id).ok()?).ok()?,
-    })
+    let at = EpochMs::new(u64::from_be_bytes(*time)).ok()?;
+    Some((at, std::str::from_utf8(id).ok()?.to_owned()))
 }
 
-fn check(conversation: &ConversationId, place: &[u8]) -> [u8; CHECK_BYTES] {
+fn check(scope: &str, place: &[u8]) -> [u8; CHECK_BYTES] {
     let mut hasher = Sha256::new();
-    hasher.update(conversation.as_str().as_bytes());
+    hasher.update(scope.as_bytes());
     hasher.update([0]);
     hasher.update(place);
     let digest: [u8; 32] = hasher.finalize().into();

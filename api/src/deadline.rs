@@ -17,6 +17,11 @@ impl Deadline {
         Self(Instant::now() + after)
     }
 
+    /// Whether nothing more may be begun.
+    pub fn is_over(self) -> bool {
+        Instant::now() >= self.0
+    }
+
     /// The end of a step that may take `step`, and no longer than the request.
     pub fn end_of(self, step: Duration) -> Instant {
         self.0.min(Instant::now() + step)

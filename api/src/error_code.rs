@@ -81,6 +81,9 @@ error_codes! {
     MessageNotFound = NOT_FOUND "message_not_found", "Message not found",
         "There is no message with this id.",
         "Check the id; it is the message_id of the answer to POST /v1/messages.";
+    LetterNotFound = NOT_FOUND "letter_not_found", "Dead letter not found",
+        "There is no dead letter with this id, or no longer: they are kept for 30 days.",
+        "Use an id from GET /v1/dead-letters.";
     NotFound = NOT_FOUND "not_found", "Not found",
         "There is nothing at this address.",
         "See /openapi.json for the routes.";

@@ -11,9 +11,17 @@ use tokio::time::Instant;
 
 use crate::shared::SERVICE;
 
-/// The routes of messages, whose series exist from the start: a rate of nothing is no rate.
-const ROUTES: [&str; 3] =
-    ["/v1/messages", "/v1/messages/{message_id}", "/v1/conversations/{conversation_id}/messages"];
+/// The routes whose series exist from the start: a rate of nothing is no rate.
+const ROUTES: [&str; 8] = [
+    "/v1/messages",
+    "/v1/messages/{message_id}",
+    "/v1/conversations/{conversation_id}/messages",
+    "/v1/dead-letters",
+    "/v1/dead-letters/{letter_id}",
+    "/v1/dead-letters/redrive",
+    "/v1/dead-letters/discard",
+    "/v1/audit",
+];
 
 /// Announces the API's series.
 pub(crate) fn announce(platforms: &Platforms, now: EpochMs) {

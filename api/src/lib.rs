@@ -12,6 +12,7 @@ mod error_code;
 mod http_metrics;
 mod id_time;
 mod idempotency;
+mod letters;
 mod openapi;
 mod pages;
 mod problem;
@@ -114,8 +115,16 @@ impl Api {
             .route("/v1/messages/{message_id}", get(query::get_message))
             .route("/v1/conversations/{conversation_id}/messages", get(query::list_messages))
             .route_layer(from_fn_with_state(self.shared.clone(), pages::bounded));
+        let operators = Router::new()
+            .route("/v1/dead-letters", get(letters::list_dead_letters))
+            .route("/v1/dead-letters/{letter_id}", get(letters::get_dead_letter))
+            .route("/v1/dead-letters/redrive", post(letters::redrive_dead_letters))
+            .route("/v1/dead-letters/discard", post(letters::discard_dead_letters))
+            .route("/v1/audit", get(letters::list_audit))
+            .route_layer(from_fn_with_state(self.shared.clone(), pages::bounded));
         Router::new()
             .merge(messages)
+            .merge(operators)
             .route("/openapi.json", get(pages::openapi))
             .route("/errors/{code}", get(pages::error_page))
             .with_state(self.shared.clone())

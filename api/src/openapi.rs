@@ -22,6 +22,11 @@ use crate::problem::PROBLEM_JSON;
         crate::send::send_message,
         crate::query::get_message,
         crate::query::list_messages,
+        crate::letters::list_dead_letters,
+        crate::letters::get_dead_letter,
+        crate::letters::redrive_dead_letters,
+        crate::letters::discard_dead_letters,
+        crate::letters::list_audit,
         crate::pages::error_page,
         crate::pages::openapi,
     ),
@@ -57,6 +62,23 @@ const SEND: &[ErrorCode] = &[
 const GET: &[ErrorCode] = &[InvalidField, MessageNotFound, Internal, Overloaded, StoreUnavailable];
 const LIST: &[ErrorCode] =
     &[UnknownField, InvalidField, InvalidCursor, Internal, Overloaded, StoreUnavailable];
+const LETTER: &[ErrorCode] =
+    &[UnknownField, InvalidField, LetterNotFound, Internal, Overloaded, StoreUnavailable];
+const COMMAND: &[ErrorCode] = &[
+    MalformedJson,
+    UnknownField,
+    MissingField,
+    InvalidField,
+    ConflictingFields,
+    InvalidCursor,
+    RequestTimeout,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    Internal,
+    Overloaded,
+    Stopping,
+    StoreUnavailable,
+];
 
 /// The document as JSON.
 pub(crate) fn document() -> Result<String, serde_json::Error> {
@@ -66,6 +88,11 @@ pub(crate) fn document() -> Result<String, serde_json::Error> {
         ("/v1/messages", HttpMethod::Post, SEND),
         ("/v1/messages/{message_id}", HttpMethod::Get, GET),
         ("/v1/conversations/{conversation_id}/messages", HttpMethod::Get, LIST),
+        ("/v1/dead-letters", HttpMethod::Get, LIST),
+        ("/v1/dead-letters/{letter_id}", HttpMethod::Get, LETTER),
+        ("/v1/dead-letters/redrive", HttpMethod::Post, COMMAND),
+        ("/v1/dead-letters/discard", HttpMethod::Post, COMMAND),
+        ("/v1/audit", HttpMethod::Get, LIST),
         ("/errors/{code}", HttpMethod::Get, &[NotFound]),
     ] {
         let item = paths.get_mut(path);

@@ -26,7 +26,7 @@ use crate::view::MessageView;
 pub const MAX_PAGE: usize = 100;
 
 /// The messages of a page that names no limit.
-const DEFAULT_PAGE: usize = 50;
+pub(crate) const DEFAULT_PAGE: usize = 50;
 
 /// A part of a conversation, newest first.
 #[derive(Serialize, ToSchema)]
@@ -38,10 +38,10 @@ pub(crate) struct MessagePage {
     next_cursor: Option<String>,
 }
 
-type PathText = Result<Path<String>, PathRejection>;
+pub(crate) type PathText = Result<Path<String>, PathRejection>;
 
 /// Checks the one parameter of a path. The rejection's own text is not passed on: it may quote.
-fn in_path<T>(
+pub(crate) fn in_path<T>(
     path: PathText,
     field: &'static str,
     parse: impl FnOnce(&str) -> Result<T, Rule>,
@@ -121,17 +121,20 @@ pub(crate) async fn list_messages(
     }))
 }
 
+/// Reads how much a page may hold.
+pub(crate) fn limit_of(text: &str) -> Result<usize, Problem> {
+    let rule = || Rule::new("must be a whole number, 1 to 100");
+    let number = text.parse().ok().filter(|n| (1..=MAX_PAGE).contains(n));
+    number.ok_or_else(|| Problem::invalid("limit", rule()))
+}
+
 fn page_of(conversation: &ConversationId, uri: &Uri) -> Result<(usize, Option<Cursor>), Problem> {
-    let limit_rule = || Rule::new("must be a whole number, 1 to 100");
     let (mut limit, mut after) = (DEFAULT_PAGE, None);
     let parameters: Query<Vec<(String, String)>> = Query::try_from_uri(uri)
         .map_err(|_| Problem::invalid("query", Rule::new("must be name=value pairs")))?;
     for (name, value) in &parameters.0 {
         match name.as_str() {
-            "limit" => {
-                let number = value.parse().ok().filter(|n| (1..=MAX_PAGE).contains(n));
-                limit = number.ok_or_else(|| Problem::invalid("limit", limit_rule()))?;
-            }
+            "limit" => limit = limit_of(value)?,
             "cursor" => {
                 let rule = "must be the next_cursor of a page of this conversation";
                 after = Some(

@@ -147,7 +147,7 @@ impl Shared {
     }
 
     /// Appends to `messages` and waits until the record is durable.
-    async fn append_message(
+    pub async fn append_message(
         &self,
         message: &Message,
         traceparent: Option<String>,
@@ -177,7 +177,7 @@ impl Shared {
 
     /// Makes the message visible before its client can ask for it. The status-consumer does the
     /// same from the log, so a failure here heals and is not the client's concern.
-    async fn project(&self, message: &Message, deadline: Deadline) {
+    pub async fn project(&self, message: &Message, deadline: Deadline) {
         let write = project_message(&*self.store, &self.tenant, message, self.clock.now());
         match deadline.ask(self.settings.store_timeout_ms.ms(), write).await {
             Ok(_) => self.unprojected.forget(&message.message_id),

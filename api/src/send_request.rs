@@ -277,7 +277,7 @@ fn account_of<'a>(
     Ok(account)
 }
 
-fn lifetime_s(seconds: u64) -> Result<u64, Rule> {
+pub(crate) fn lifetime_s(seconds: u64) -> Result<u64, Rule> {
     if (1..=MAX_LIFETIME_S).contains(&seconds) {
         Ok(seconds)
     } else {

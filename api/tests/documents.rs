@@ -3,7 +3,7 @@
 
 mod support;
 
-use axum::http::Method;
+use axum::http::{Method, Request};
 use chat4all_api::ErrorCode;
 use serde_json::Value;
 use support::log::LogFault;
@@ -15,6 +15,11 @@ const ROUTES: &[(&str, &str)] = &[
     ("/v1/messages", "post"),
     ("/v1/messages/{message_id}", "get"),
     ("/v1/conversations/{conversation_id}/messages", "get"),
+    ("/v1/dead-letters", "get"),
+    ("/v1/dead-letters/{letter_id}", "get"),
+    ("/v1/dead-letters/redrive", "post"),
+    ("/v1/dead-letters/discard", "post"),
+    ("/v1/audit", "get"),
     ("/health", "get"),
     ("/ready", "get"),
     ("/metrics", "get"),
@@ -25,6 +30,7 @@ const ROUTES: &[(&str, &str)] = &[
 fn concrete(path: &str) -> String {
     path.replace("{message_id}", "m1")
         .replace("{conversation_id}", "c1")
+        .replace("{letter_id}", "message:m1:0")
         .replace("{code}", "log_full")
 }
 
@@ -98,6 +104,27 @@ async fn the_documented_body_has_exactly_the_fields_that_are_taken() {
     taken.sort_unstable();
     assert_eq!(documented, taken);
     assert_eq!(schema["required"], serde_json::json!(["conversation_id", "content"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_documented_commands_have_exactly_the_fields_that_are_taken() {
+    let world = World::new();
+    let document = world.get("/openapi.json").await.json();
+    for (name, body) in [
+        ("DeadLetterCommand", serde_json::json!({"x": 1})),
+        ("DeadLetterFilter", serde_json::json!({"filter": {"x": "1"}})),
+    ] {
+        let schema = &document["components"]["schemas"][name];
+        let documented: Vec<_> =
+            schema["properties"].as_object().unwrap().keys().cloned().collect();
+        let request = Request::post("/v1/dead-letters/redrive");
+        let request = request.header("content-type", "application/json");
+        let refused = world.call(request.body(body.to_string().into()).unwrap()).await;
+        let rule = refused.field("rule");
+        let mut taken: Vec<_> = rule.split_once("known are ").unwrap().1.split(", ").collect();
+        taken.sort_unstable();
+        assert_eq!(documented, taken, "{name}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
