@@ -20,6 +20,7 @@ use crate::pacer::Pacer;
 use crate::parked::Parked;
 use crate::settings::KitSettings;
 use crate::steering::{Snapshot, Steering};
+use crate::vitals::Vitals;
 
 use call::CallUnderWay;
 pub use call::{Job, Verdict};
@@ -75,6 +76,8 @@ pub struct GatewayArgs {
     pub settings: KitSettings,
     /// The right to start calls.
     pub lease: Lease,
+    /// Who is alive.
+    pub vitals: Vitals,
     /// What operators want of the account, and where it shows itself.
     pub steering: Steering,
     /// The account's pace.
@@ -88,6 +91,8 @@ pub struct GatewayArgs {
 /// See the module.
 pub struct GatewayState {
     args: GatewayArgs,
+    /// How it is called in /health.
+    name: String,
     breaker: Breaker,
     pacer: Pacer,
     /// At most a window of each partition that carries the account.
@@ -133,6 +138,7 @@ impl Actor for Gateway {
         let failures = args.settings.breaker_failures.get() as u32;
         let policy = BreakerPolicy { failures, rate: args.settings.failure_rate(), open_for };
         Ok(GatewayState {
+            name: format!("the gateway of account {}", args.account),
             breaker: Breaker::new(policy),
             pacer: Pacer::new(args.per_second, Instant::now()),
             parked: Parked::new(args.settings.recipient_pause()),
@@ -260,6 +266,11 @@ impl GatewayState {
         self.levels.parked.set(self.parked.len());
         self.levels.in_flight.set(self.in_flight);
         self.args.steering.show(&self.args.account, self.sign());
+        if !self.parked.is_empty() {
+            self.args.vitals.beat(&self.name);
+        } else {
+            self.args.vitals.rest(&self.name);
+        }
     }
 
     /// A permit, or when to ask again; `Err(None)` = after the next outcome.

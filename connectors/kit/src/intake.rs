@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::partition_worker::{WorkerArgs, WorkerDeps, WorkerMsg};
+use crate::poison::{PoisonWatch, Suspect};
 use crate::settings::Source;
 use crate::supervisor::SupervisorMsg;
 use crate::tasks::EpochTasks;
@@ -56,6 +57,15 @@ pub enum IntakeMsg {
     RevokeDeadline(u64),
     /// A worker is gone; its partition begins again at the last commit.
     WorkerLost(TopicPartition, Epoch),
+    /// A worker has stopped before a record that killed its predecessors.
+    Poisoned {
+        /// The partition.
+        at: TopicPartition,
+        /// Its epoch.
+        epoch: Epoch,
+        /// The record.
+        offset: u64,
+    },
     /// Drain, commit, leave the group, stop.
     Stop,
     /// The time for draining is over.
@@ -98,6 +108,8 @@ struct Partition {
     bytes: usize,
     oldest: Option<EpochMs>,
     paused: bool,
+    suspect: Suspect,
+    poisoned: bool,
     reported: (u64, String),
     committed: (u64, String),
     drained: bool,
@@ -117,11 +129,20 @@ pub struct IntakeState {
     _pump: AbortOnDropHandle<()>,
     partitions: BTreeMap<TopicPartition, Partition>,
     gauges: GroupGauges,
+    poison: PoisonWatch,
     revoking: Vec<Revoking>,
     revocations: u64,
     /// When the last tick had been dealt with.
     ticked: Option<Instant>,
     stopping: bool,
+}
+
+/// How Intake is called in /health.
+const INTAKE: &str = "intake";
+
+/// How a partition's worker is called there.
+fn worker_name(at: &TopicPartition) -> String {
+    format!("the worker of {at}")
 }
 
 /// How often the last commit before leaving is tried: what it does not store is done again.
@@ -165,6 +186,7 @@ impl Actor for Intake {
             _pump: pump,
             partitions: BTreeMap::new(),
             gauges,
+            poison: PoisonWatch::default(),
             revoking: Vec::new(),
             revocations: 0,
             ticked: None,
@@ -197,6 +219,7 @@ impl Actor for Intake {
                 state.restart(&at, epoch).await;
                 state.leave_if_drained(&myself).await?;
             }
+            IntakeMsg::Poisoned { at, epoch, offset } => state.poisoned(&at, epoch, offset),
             IntakeMsg::Stop => state.stop(&myself).await?,
             IntakeMsg::StopDeadline => state.leave(&myself).await?,
         }
@@ -271,10 +294,13 @@ impl IntakeState {
         let committed = (assignment.position, assignment.note.clone().unwrap_or_default());
         let (service, platform) = (self.args.worker.service, self.args.worker.statuses.platform());
         let (epoch, tasks) = (assignment.epoch, EpochTasks::new(service, platform.as_str()));
+        let (suspect, stop_before) = (Suspect::default(), self.poison.stop_before(&at));
         let args = WorkerArgs {
             deps: self.args.worker.clone(),
             assignment,
             tasks: tasks.clone(),
+            suspect: suspect.clone(),
+            stop_before,
             intake: myself.clone(),
         };
         let spawn = |reply| SupervisorMsg::SpawnWorker(Box::new(args), reply);
@@ -288,6 +314,8 @@ impl IntakeState {
             bytes: 0,
             oldest: None,
             paused: false,
+            suspect,
+            poisoned: false,
             reported: committed.clone(),
             committed,
             drained: false,
@@ -323,11 +351,31 @@ impl IntakeState {
         };
         partition.in_hand = partition.in_hand.saturating_sub(released);
         partition.bytes = partition.bytes.saturating_sub(bytes);
-        let has_room = partition.in_hand <= half && partition.bytes <= half_of_bytes;
+        let has_room =
+            !partition.poisoned && partition.in_hand <= half && partition.bytes <= half_of_bytes;
         if partition.paused && has_room && partition.tasks.may_start() {
             partition.paused = false;
             self.consumer.resume(at);
         }
+    }
+
+    /// Whoever runs us has to know, and to choose: a release that can deal with the record, or
+    /// another place to go on.
+    fn poisoned(&mut self, at: &TopicPartition, epoch: Epoch, offset: u64) {
+        let Some(partition) = self.partitions.get_mut(at).filter(|p| p.epoch == epoch) else {
+            return;
+        };
+        if std::mem::replace(&mut partition.poisoned, true) {
+            return;
+        }
+        tracing::error!(
+            partition = %at,
+            offset,
+            "the worker of this partition died on this record again and again: the partition is              stopped before it. Run a release that can deal with it, or choose where it goes on"
+        );
+        self.gauges.stopped(at.clone());
+        partition.paused = true;
+        self.consumer.pause(at);
     }
 
     /// Commits what was reported since the last tick, and asks for new reports.
@@ -337,6 +385,7 @@ impl IntakeState {
         if self.ticked.is_some_and(|last| last.elapsed() < half) {
             return Ok(());
         }
+        self.args.worker.vitals.beat(INTAKE);
         self.commit().await?;
         self.ticked = Some(Instant::now());
         let topic = &self.args.source.topic;
@@ -361,6 +410,7 @@ impl IntakeState {
         };
         partition.reported = (position, note);
         partition.oldest = oldest;
+        self.args.worker.vitals.beat(&worker_name(&at));
         if drained && !partition.drained {
             partition.drained = true;
             let finished: Vec<u64> = self
@@ -379,6 +429,7 @@ impl IntakeState {
 
     async fn stop(&mut self, myself: &ActorRef<IntakeMsg>) -> Result<(), ActorProcessingErr> {
         self.stopping = true;
+        self.args.worker.vitals.rest_all();
         for (at, partition) in &self.partitions {
             self.consumer.pause(at);
             partition.tasks.drain();

@@ -31,6 +31,7 @@ pub mod pacer;
 mod parked;
 mod partition_worker;
 pub mod platform;
+mod poison;
 mod receipts;
 #[cfg(feature = "service")]
 pub mod service;
@@ -40,6 +41,7 @@ mod statuses;
 mod steering;
 mod supervisor;
 mod tasks;
+mod vitals;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -65,6 +67,7 @@ use crate::receipts::Receipts;
 use crate::statuses::Statuses;
 use crate::steering::Steering;
 use crate::supervisor::{Supervisor, SupervisorArgs, SupervisorMsg};
+use crate::vitals::Vitals;
 use crate::webhook::WebhookDeps;
 
 pub use crate::settings::{
@@ -103,6 +106,7 @@ pub struct Connector {
     service: &'static str,
     /// What the webhook tells the workers.
     receipts: Receipts,
+    vitals: Vitals,
 }
 
 /// Why a connector ended although nobody had asked.
@@ -127,13 +131,14 @@ impl Connector {
     pub fn new(deps: ConnectorDeps, settings: KitSettings) -> Self {
         // Metrics want a name that lives as long as the process, and so does a connector.
         let service = Box::leak(format!("connector-{}", deps.platform.name()).into_boxed_str());
-        Self { deps, settings, service, receipts: Receipts::default() }
+        Self { deps, settings, service, receipts: Receipts::default(), vitals: Vitals::default() }
     }
 
     /// The probes and the platform's webhook.
     pub fn http(&self, probes: Probes) -> axum::Router {
         let log = chat4all_eventlog::ready_check(self.deps.log.clone());
-        let probes = probes.ready_when("log", log);
+        let vitals = self.vitals.clone();
+        let probes = probes.ready_when("log", log).healthy_when(move || vitals.check());
         let webhook = webhook::router(WebhookDeps {
             service: self.service,
             platform: self.deps.platform.clone(),
@@ -184,7 +189,7 @@ impl Connector {
     }
 
     fn supervisor_args(&self, ended: oneshot::Sender<Ended>) -> SupervisorArgs {
-        let Self { deps, settings, service, receipts } = self;
+        let Self { deps, settings, service, receipts, vitals } = self;
         let statuses = Statuses::new(deps.platform.name().clone());
         let caller =
             Caller::new(deps.platform.clone(), deps.http.clone(), settings.call_timeout_ms.ms());
@@ -202,6 +207,7 @@ impl Connector {
                 caller: caller.clone(),
                 settings: settings.clone(),
                 lease: lease.clone(),
+                vitals: vitals.clone(),
                 steering: steering.clone(),
                 per_second: deps.per_second.get(account).copied().unwrap_or(DEFAULT_PER_SECOND),
                 clock: deps.clock.clone(),
@@ -228,6 +234,7 @@ impl Connector {
             topology: deps.topology,
             directory,
             receipts: receipts.clone(),
+            vitals: vitals.clone(),
             settings: settings.clone(),
             clock: deps.clock.clone(),
             random: deps.random.fork(),

@@ -83,6 +83,11 @@ impl<J> Parked<J> {
         self.ready.len() + self.waiting
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// All of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &J> {
         let waiting = self.recipients.values().flat_map(|recipient| recipient.waiting.iter());

@@ -24,11 +24,13 @@ use crate::lanes::{LaneKey, Lanes};
 use crate::lease::Lease;
 use crate::outcome::{CallResult, Next, Tries, next_step};
 use crate::platform::Detail;
+use crate::poison::Suspect;
 use crate::receipts::{Awaited, Receipts, Subject};
 use crate::settings::KitSettings;
 use crate::statuses::Statuses;
 use crate::steering::Steering;
 use crate::tasks::EpochTasks;
+use crate::vitals::Vitals;
 
 /// The actor.
 pub struct PartitionWorker;
@@ -67,6 +69,19 @@ pub enum WorkerMsg {
     Drain,
 }
 
+impl WorkerMsg {
+    /// The record that it is about, if it is about one.
+    fn offset(&self) -> Option<u64> {
+        match self {
+            Self::Called { offset, .. }
+            | Self::RetryDue(_, offset)
+            | Self::ReceiptCame(_, offset)
+            | Self::Buried { offset, .. } => Some(*offset),
+            _ => None,
+        }
+    }
+}
+
 /// What a worker stands on; the same for every worker of a connector.
 #[derive(Clone)]
 pub struct WorkerDeps {
@@ -88,6 +103,8 @@ pub struct WorkerDeps {
     pub directory: Arc<Directory>,
     /// What the webhook has seen.
     pub receipts: Receipts,
+    /// Who is alive.
+    pub vitals: Vitals,
     /// The connector's policy.
     pub settings: KitSettings,
     /// The time of day.
@@ -104,6 +121,10 @@ pub struct WorkerArgs {
     pub assignment: Assignment,
     /// The tasks of this epoch.
     pub tasks: EpochTasks,
+    /// Where the worker shows what it is dealing with.
+    pub suspect: Suspect,
+    /// The record that has killed its predecessors.
+    pub stop_before: Option<u64>,
     /// Who commits.
     pub intake: ActorRef<IntakeMsg>,
 }
@@ -153,6 +174,8 @@ pub struct WorkerState {
     /// Messages with a gateway, and records being published.
     under_way: usize,
     tasks: EpochTasks,
+    suspect: Suspect,
+    stop_before: Option<u64>,
     intake: ActorRef<IntakeMsg>,
 }
 
@@ -166,7 +189,7 @@ impl Actor for PartitionWorker {
         _: ActorRef<WorkerMsg>,
         args: WorkerArgs,
     ) -> Result<WorkerState, ActorProcessingErr> {
-        let WorkerArgs { deps, assignment, tasks, intake } = args;
+        let WorkerArgs { deps, assignment, tasks, suspect, stop_before, intake } = args;
         let Assignment { at, epoch, position, note, end } = assignment;
         let (tracker, unusable) = OffsetTracker::resume(position, note.as_deref(), end);
         if let Some(why) = unusable {
@@ -187,6 +210,8 @@ impl Actor for PartitionWorker {
             held,
             under_way,
             tasks,
+            suspect,
+            stop_before,
             intake,
         })
     }
@@ -205,6 +230,7 @@ impl Actor for PartitionWorker {
         message: WorkerMsg,
         state: &mut WorkerState,
     ) -> Result<(), ActorProcessingErr> {
+        state.suspect.is(message.offset());
         match message {
             WorkerMsg::Records(records) => state.receive(records, &myself),
             WorkerMsg::Called { lane, offset, result } => {
@@ -277,6 +303,11 @@ impl WorkerState {
         let mut forgotten = 0;
         Metric::RecordsConsumed.add(self.deps.service, &[&self.at.topic], records.len() as u64);
         for record in records {
+            if self.stop_before.is_some_and(|poison| record.offset >= poison) {
+                self.report_poison(record.offset);
+                break;
+            }
+            self.suspect.is(Some(record.offset));
             let received = self.tracker.receive(record.offset, record.timestamp);
             let parsed = Message::parse(&record.value, record.timestamp);
             match (received, parsed) {
@@ -306,6 +337,12 @@ impl WorkerState {
             }
         }
         self.release(before, forgotten);
+    }
+
+    /// Nothing from this record on is dealt with any more.
+    fn report_poison(&mut self, offset: u64) {
+        let (at, epoch) = (self.at.clone(), self.epoch);
+        let _stopping = self.intake.send_message(IntakeMsg::Poisoned { at, epoch, offset });
     }
 
     fn skip_duplicate(&mut self, message: &Message, offset: u64) {

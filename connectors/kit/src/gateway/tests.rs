@@ -120,6 +120,7 @@ impl Scene {
             caller: Caller::new(silent(), silent(), Duration::from_secs(900)),
             settings,
             lease: lease.clone(),
+            vitals: Vitals::default(),
             steering: free(),
             per_second: 80,
             clock: clock.clone(),

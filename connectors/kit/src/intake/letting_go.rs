@@ -6,7 +6,7 @@ use futures::stream::FuturesUnordered;
 use ractor::rpc::CallResult;
 use ractor::{ActorProcessingErr, ActorRef};
 
-use super::{IntakeMsg, IntakeState, Progress, Revoking};
+use super::{IntakeMsg, IntakeState, Progress, Revoking, worker_name};
 use crate::partition_worker::WorkerMsg;
 
 /// Which part of the time for letting go a worker's last word may take.
@@ -97,6 +97,7 @@ impl IntakeState {
     /// Ends a partition's worker and everything it had started.
     pub(super) async fn forget(&mut self, at: &TopicPartition) {
         if let Some(partition) = self.partitions.remove(at) {
+            self.args.worker.vitals.rest(&worker_name(at));
             if !partition.drained {
                 tracing::warn!(partition = %at, "ended with work under way; it is done again");
             }
@@ -106,7 +107,11 @@ impl IntakeState {
     }
 
     pub(super) async fn restart(&mut self, at: &TopicPartition, epoch: Epoch) {
-        if self.partitions.get(at).is_some_and(|partition| partition.epoch == epoch) {
+        let lost = self.partitions.get(at).filter(|partition| partition.epoch == epoch);
+        if let Some(partition) = lost {
+            if let Some(offset) = partition.suspect.offset() {
+                self.poison.died(at, offset);
+            }
             self.forget(at).await;
             if !self.stopping {
                 self.consumer.restart(at);

@@ -6,6 +6,7 @@
 mod accounts;
 mod faults;
 mod platform;
+mod poison;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
