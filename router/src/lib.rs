@@ -11,7 +11,7 @@ mod settings;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat4all_contracts::{Platforms, Status, topic};
+use chat4all_contracts::{Platforms, Status, group, topic};
 use chat4all_eventlog::group_loop::{self, GroupLoopOptions};
 use chat4all_eventlog::{
     Admission, EventLog, LogError, Patience, ProducerOptions, Subscription, Topology,
@@ -27,7 +27,7 @@ pub use crate::settings::RouterSettings;
 pub const SERVICE: &str = "router";
 
 /// The consumer group.
-pub const GROUP: &str = "chat4all-router";
+pub const GROUP: &str = group::ROUTER;
 
 /// What the router stands on.
 pub struct RouterDeps {

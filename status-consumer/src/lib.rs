@@ -2,15 +2,18 @@
 //!
 //! What an event means is decided in `chat4all_store::projection`; this service brings every event
 //! there, at least once, and commits only what the store has acknowledged. Events commute, so they
-//! are written concurrently and need no order.
+//! are written concurrently and need no order. Beside that it judges messages that have no outcome
+//! after their life (`reconcile`).
 
+mod held;
 mod project;
+mod reconcile;
 mod settings;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat4all_contracts::{Platforms, Status, topic};
+use chat4all_contracts::{Platforms, Status, group, topic};
 use chat4all_eventlog::group_loop::{self, GroupLoopOptions};
 use chat4all_eventlog::{Admission, EventLog, LogError, Patience, ProducerOptions, Subscription};
 use chat4all_process::metric::Metric;
@@ -19,14 +22,16 @@ use chat4all_process::{Clock, Random, Shutdown};
 use chat4all_store::{MessageStore, Tenant};
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::held::Held;
 use crate::project::Project;
+use crate::reconcile::{Parts, Reconciler, VERDICTS};
 pub use crate::settings::StatusConsumerSettings;
 
 /// The service's name in metrics and logs.
 pub const SERVICE: &str = "status-consumer";
 
 /// The consumer group.
-pub const GROUP: &str = "chat4all-status-consumer";
+pub const GROUP: &str = group::STATUS_CONSUMER;
 
 /// The events that it projects. What it cannot read of them goes to their dead letters.
 pub const TOPICS: [&str; 3] = [topic::MESSAGES, topic::STATUS_UPDATES, topic::RECEIPTS];
@@ -92,12 +97,25 @@ impl StatusConsumer {
                 revoke_deadline: Duration::from_secs(1),
             })
             .await?;
-        // Dead letters: nothing follows them in order, so a failing append is simply repeated.
+        // Dead letters and verdicts: nothing follows them in order, so a failing append is simply
+        // repeated.
         let producer = deps.log.producer(ProducerOptions {
             patience: Patience::GiveUpAfter(Duration::from_secs(5)),
             admission: Admission::Progress,
         });
-        let project = Project::new(deps.store.clone(), producer, deps.clock.clone());
+        let held = Held::new(deps.clock.now());
+        let reconciler = Reconciler::new(Parts {
+            log: deps.log.clone(),
+            store: deps.store.clone(),
+            producer: producer.clone(),
+            clock: deps.clock.clone(),
+            tenant: tenant(),
+            held: held.clone(),
+            every: Duration::from_secs(settings.reconcile_interval_s.get()),
+            grace: Duration::from_secs(settings.reconcile_grace_s.get()),
+            abandoned: Duration::from_secs(settings.reconcile_abandoned_s.get()),
+        });
+        let project = Project::new(deps.store.clone(), producer, deps.clock.clone(), held);
         let options = GroupLoopOptions {
             service: SERVICE,
             group: GROUP,
@@ -114,6 +132,7 @@ impl StatusConsumer {
         tokio::select! {
             biased;
             result = consuming => result,
+            never = reconciler.run() => match never {},
             never = sweep(deps.store, deps.clock, every) => match never {},
         }
     }
@@ -123,6 +142,9 @@ impl StatusConsumer {
 fn announce_metrics(letter_topics: &[String]) {
     for status in Status::ALL {
         Metric::StatusesProjected.add(SERVICE, &[status.word()], 0);
+    }
+    for verdict in VERDICTS {
+        Metric::MessagesJudged.add(SERVICE, &[verdict.word()], 0);
     }
     for kind in ["status", "receipt"] {
         Metric::EarlyArrivals.add(SERVICE, &[kind], 0);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chat4all_contracts::event::{DeadLetter, Message, Receipt, StatusUpdate};
 use chat4all_contracts::{EpochMs, FieldError, topic};
 use chat4all_eventlog::group_loop::{Effect, Full, Handler, Retry};
-use chat4all_eventlog::{Producer, Record, append, topology};
+use chat4all_eventlog::{Producer, Record, TopicPartition, append, topology};
 use chat4all_process::Clock;
 use chat4all_process::metric::Metric;
 use chat4all_store::letters::project_letter;
@@ -14,6 +14,7 @@ use chat4all_store::{MessageStore, StoreError, Tenant};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use crate::held::Held;
 use crate::{SERVICE, tenant};
 
 /// Brings records to the projection.
@@ -22,6 +23,7 @@ pub(crate) struct Project {
     producer: Arc<dyn Producer>,
     clock: Clock,
     tenant: Tenant,
+    held: Held,
 }
 
 /// A readable event of one of our topics.
@@ -50,8 +52,9 @@ impl Project {
         store: Arc<dyn MessageStore>,
         producer: Arc<dyn Producer>,
         clock: Clock,
+        held: Held,
     ) -> Self {
-        Self { store, producer, clock, tenant: tenant() }
+        Self { store, producer, clock, tenant: tenant(), held }
     }
 
     fn give_up(&self, record: &Record, why: &FieldError) -> Effect {
@@ -76,6 +79,7 @@ impl Project {
 
 impl Handler for Project {
     fn start(&self, record: &Record) -> Result<Effect, Full> {
+        self.held.saw(record.timestamp);
         let event = match Event::parse(record) {
             Ok(event) => event,
             Err(why) => return Ok(self.give_up(record, &why)),
@@ -87,6 +91,10 @@ impl Handler for Project {
             count(&event, projected);
             Ok(())
         }))
+    }
+
+    fn held(&self, at: &TopicPartition, position: Option<u64>) {
+        self.held.set(at, position);
     }
 
     fn room(&self) -> BoxFuture<'_, ()> {

@@ -17,6 +17,12 @@ pub struct StatusConsumerSettings {
     pub drain_deadline_ms: Bounded<100, 60_000>,
     /// How often the store forgets what is past its end, in seconds.
     pub sweep_interval_s: Bounded<1, 86_400>,
+    /// How often messages without an outcome are looked for, in seconds.
+    pub reconcile_interval_s: Bounded<1, 3_600>,
+    /// How long after its life a message without an outcome is judged at the earliest, in seconds.
+    pub reconcile_grace_s: Bounded<60, 86_400>,
+    /// How long after its life a message that nobody fetches counts as expired, in seconds.
+    pub reconcile_abandoned_s: Bounded<3_600, 691_200>,
 }
 
 impl Default for StatusConsumerSettings {
@@ -27,6 +33,9 @@ impl Default for StatusConsumerSettings {
             commit_interval_ms: Bounded::new(200),
             drain_deadline_ms: Bounded::new(3_000),
             sweep_interval_s: Bounded::new(60),
+            reconcile_interval_s: Bounded::new(10),
+            reconcile_grace_s: Bounded::new(600),
+            reconcile_abandoned_s: Bounded::new(604_800),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chat4all_contracts::{PlatformName, topic};
+use chat4all_contracts::{PlatformName, group, topic};
 use chat4all_process::ConfigError;
 use chat4all_process::backoff::BackoffPolicy;
 use chat4all_process::config::Bounded;
@@ -70,7 +70,7 @@ pub struct Source {
 impl Source {
     /// What the router writes for a platform, and the group that goes with it.
     pub fn of(platform: &PlatformName) -> Self {
-        Self { topic: topic::outbound(platform), group: format!("{platform}-connector-group") }
+        Self { topic: topic::outbound(platform), group: group::connector(platform) }
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod event;
 pub mod fields;
+pub mod group;
 pub mod id;
 pub mod partition;
 pub mod platform;

@@ -36,6 +36,10 @@ pub trait Handler: Send + Sync + 'static {
     /// [`Handler::room`] and offers the same record again before any other.
     fn start(&self, record: &Record) -> Result<Effect, Full>;
 
+    /// How far a partition is done: told when it becomes ours and whenever its contiguous prefix
+    /// has grown; `None` = it is no longer ours. Must return at once.
+    fn held(&self, _at: &TopicPartition, _position: Option<u64>) {}
+
     /// Waits until [`Handler::start`] is likely to have room.
     fn room(&self) -> BoxFuture<'_, ()>;
 }
@@ -216,6 +220,7 @@ impl GroupLoop {
         }
         tracing::debug!(partition = %at, position, "assigned");
         self.gauges.not_stopped(&at);
+        self.handler.held(&at, Some(position));
         let committed = (position, note.unwrap_or_default());
         self.partitions.insert(at, Partition { epoch, tracker, started: 0, committed });
     }
@@ -233,6 +238,7 @@ impl GroupLoop {
                 self.waiting.push_back((epoch, record.clone()));
             }
         }
+        self.handler.held(&at, Some(partition.tracker.position()));
     }
 
     /// Starts received records in their order, as far as there is room.
@@ -277,7 +283,11 @@ impl GroupLoop {
     fn complete(&mut self, (at, epoch, offset): &Done) {
         if let Some(partition) = self.partitions.get_mut(at).filter(|p| p.epoch == *epoch) {
             partition.started -= 1;
+            let before = partition.tracker.position();
             partition.tracker.complete(*offset);
+            if partition.tracker.position() != before {
+                self.handler.held(at, Some(partition.tracker.position()));
+            }
         }
         self.report_in_hand();
     }
@@ -294,6 +304,7 @@ impl GroupLoop {
             self.gauges.not_stopped(at);
             if self.partitions.get(at).is_some_and(|partition| partition.epoch == *epoch) {
                 self.partitions.remove(at);
+                self.handler.held(at, None);
             }
         }
         revoked.ack.done();

@@ -83,9 +83,7 @@ impl Topology {
 
     /// A record for `status-updates`.
     pub fn status_update(&self, update: &StatusUpdate, now: EpochMs) -> NewRecord {
-        let key = update.message_id.as_str();
-        let at = by_key(topic::STATUS_UPDATES, key, self.status_updates);
-        record(at, key, update, now, schema_headers())
+        status_update(update, self.status_updates, now)
     }
 
     /// A record for `receipts`.
@@ -116,6 +114,13 @@ pub fn account_command(command: &AccountCommand) -> NewRecord {
 /// How an account is, for `accounts`.
 pub fn account_state(state: &AccountState) -> NewRecord {
     record(accounts(), &state.key(), state, state.at, schema_headers())
+}
+
+/// A record for `status-updates`, which has so many partitions.
+pub fn status_update(update: &StatusUpdate, partitions: u32, now: EpochMs) -> NewRecord {
+    let key = update.message_id.as_str();
+    let at = by_key(topic::STATUS_UPDATES, key, partitions);
+    record(at, key, update, now, schema_headers())
 }
 
 /// A record for a platform's outbound topic, on its account's partition.

@@ -111,6 +111,8 @@ metrics_enum! {
     StatusesProjected = Counter "chat4all_statuses_projected_total" ["status"] in "events",
     /// Statuses and receipts that came before the row they belong to.
     EarlyArrivals = Counter "chat4all_early_arrivals_total" ["kind"] in "events",
+    /// Messages judged because they had no outcome after their life, by verdict.
+    MessagesJudged = Counter "chat4all_messages_judged_total" ["reason"] in "messages",
     /// Webhook events from a platform, by kind.
     WebhookEvents = Counter "chat4all_webhook_events_total" ["platform", "kind"] in "events",
     /// Restarts of an actor, by the way it ended.
