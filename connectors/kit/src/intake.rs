@@ -371,7 +371,8 @@ impl IntakeState {
         tracing::error!(
             partition = %at,
             offset,
-            "the worker of this partition died on this record again and again: the partition is              stopped before it. Run a release that can deal with it, or choose where it goes on"
+            fix = "run a release that can deal with the record, or choose where it goes on",
+            "a worker died on this record again and again: its partition is stopped before it"
         );
         self.gauges.stopped(at.clone());
         partition.paused = true;

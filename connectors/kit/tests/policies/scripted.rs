@@ -195,6 +195,7 @@ impl World {
             spec: Arc::new(self.platforms.0[&name()].clone()),
             per_second: BTreeMap::new(),
             source: Source::of(&name()),
+            owner: "test".to_owned(),
         };
         let connector = Connector::new(deps, settings);
         *self.webhook.lock().unwrap() = Some(connector.http(Probes::new(None)));
