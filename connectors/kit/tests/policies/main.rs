@@ -4,6 +4,8 @@
 
 mod scripted;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chat4all_connector_kit::{InDoubtPolicy, KitSettings};
@@ -194,5 +196,47 @@ async fn an_account_whose_calls_hang_costs_the_other_nothing() {
     }
     stop.trigger();
     // Calls that hang outlast the drain; they are said to, and left uncommitted.
+    connector.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_costs_a_probe_a_minute_and_no_message() {
+    let is_down = Arc::new(AtomicBool::new(true));
+    let down = is_down.clone();
+    let world = World::new(
+        move |_, _| {
+            if down.load(Ordering::Relaxed) { Say::Failing } else { Say::Accepted }
+        },
+    )
+    .await;
+    let (stop, settings) = (Shutdown::new(), KitSettings::default());
+    let connector = world.start(settings, &stop);
+    for n in 0..1_000 {
+        world.route(0, &n.to_string(), &format!("c-{}", n % 100), &n.to_string()).await;
+    }
+    sleep(1_800 * SECOND).await; // sleep: simulated time
+    let probes = world.calls().len();
+    // At first as many calls as the pace lets through before the answers come; then, with a
+    // breaker that stays open for half a minute to a minute, one at a time.
+    assert!((30..100).contains(&probes), "{probes} calls in half an hour");
+    assert_eq!(world.statuses().await, [], "nothing is given up");
+    is_down.store(false, Ordering::Relaxed);
+    let returned = Instant::now();
+    world.settled(1_000).await;
+    assert!(world.statuses().await.iter().all(|update| update.status == Status::Sent));
+    // No thundering start: the first second after the first success takes what the ramp allows.
+    let first = world.calls().into_iter().filter(|at| *at > returned).min().unwrap();
+    let of = |seconds: u32| {
+        let end = first + seconds * SECOND;
+        world.calls().into_iter().filter(|at| (first..end).contains(at)).count()
+    };
+    assert!(of(1) <= 81 && of(10) <= 811, "{} and {}", of(1), of(10));
+    for c in 0..100 {
+        let of_conversation = (0..10).map(|n| (n * 100 + c).to_string());
+        let last: Vec<Instant> =
+            of_conversation.map(|id| *world.calls_of(&id).last().unwrap()).collect();
+        assert!(last.is_sorted(), "conversation {c} was overtaken (I2)");
+    }
+    stop.trigger();
     connector.await.unwrap().unwrap();
 }
