@@ -84,6 +84,9 @@ error_codes! {
     LetterNotFound = NOT_FOUND "letter_not_found", "Dead letter not found",
         "There is no dead letter with this id, or no longer: they are kept for 30 days.",
         "Use an id from GET /v1/dead-letters.";
+    AccountNotFound = NOT_FOUND "account_not_found", "Account not found",
+        "No platform of this installation has an account with this name.",
+        "Use one of the accounts of GET /v1/accounts.";
     NotFound = NOT_FOUND "not_found", "Not found",
         "There is nothing at this address.",
         "See /openapi.json for the routes.";
@@ -127,6 +130,12 @@ error_codes! {
         "The log did not answer in time: the message may or may not have been accepted.",
         "Repeat the request with this message_id, or the same Idempotency-Key, after Retry-After: \
          it is then accepted once.";
+    CommandUnknown = SERVICE_UNAVAILABLE "command_unknown", "Outcome of the command unknown",
+        "The log did not acknowledge the command: it may or may not be followed.",
+        "Repeat it after the seconds in Retry-After: giving a command twice changes nothing.";
+    AccountsUnavailable = SERVICE_UNAVAILABLE "accounts_unavailable", "Accounts unavailable",
+        "What the log says of the accounts has not been read yet.",
+        "Repeat the request after the seconds in Retry-After.";
     StoreUnavailable = SERVICE_UNAVAILABLE "store_unavailable", "Store unavailable",
         "The store does not answer, or has not caught up with this message yet.",
         "Repeat the request unchanged after the seconds in Retry-After.";

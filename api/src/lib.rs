@@ -1,10 +1,12 @@
 //! HTTP in: accepts a message, appends it to the log, answers; tells what became of it.
 //!
-//! [`Api::router`] is the whole service: it spawns nothing, so a simulation calls it directly. It
-//! knows no platform but by its data ([`Platforms`]) and talks to log and store through their
-//! ports. The way of a request: `send_request` validates it, `idempotency` decides which
-//! message it means, `send` appends and projects it, `query` finds it again.
+//! [`Api::router`] answers, and [`Api::run`] follows what is said of the accounts. Nothing is spawned,
+//! so a simulation calls both directly. It knows no platform but by its data ([`Platforms`]) and talks
+//! to log and store through their ports. The way of a message: `send_request` validates it,
+//! `idempotency` decides which message it means, `send` appends and projects it, `query` finds it
+//! again. Operators' commands are in `accounts`.
 
+mod accounts;
 mod body;
 mod cursor;
 mod deadline;
@@ -33,7 +35,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use chat4all_contracts::{PlatformName, Platforms};
-use chat4all_eventlog::{Admission, EventLog, Patience, ProducerOptions};
+use chat4all_eventlog::{Admission, EventLog, Feed, Patience, ProducerOptions, topology};
 use chat4all_process::probe::Probes;
 use chat4all_process::{Clock, Random, Shutdown};
 use chat4all_store::{MessageStore, Tenant};
@@ -46,12 +48,13 @@ pub use query::MAX_PAGE;
 pub use send_request::{MAX_CONTENT_BYTES, MAX_LIFETIME_S};
 pub use settings::ApiSettings;
 
+use accounts::Accounts;
 use shared::Shared;
 use unprojected::Unprojected;
 
 /// What the API works with.
 pub struct ApiDeps {
-    /// The log. Its topic `messages` must exist.
+    /// The log. Its topics `messages` and `accounts` must exist.
     pub log: Arc<dyn EventLog>,
     /// The store.
     pub store: Arc<dyn MessageStore>,
@@ -75,22 +78,31 @@ pub struct ApiDeps {
 pub struct Api {
     shared: Arc<Shared>,
     probes: Probes,
+    feed: Feed,
 }
 
 impl Api {
     /// Puts the service together.
     pub fn new(deps: ApiDeps, settings: ApiSettings) -> Self {
         http_metrics::announce(&deps.platforms, deps.clock.now());
+        // To pause an account is most urgent when room is scarce.
+        let commands = deps.log.producer(ProducerOptions {
+            patience: Patience::GiveUpAfter(settings.append_timeout_ms.ms()),
+            admission: Admission::Progress,
+        });
         let producer = deps.log.producer(ProducerOptions {
             patience: Patience::GiveUpAfter(settings.append_timeout_ms.ms()),
             admission: Admission::NewWork,
         });
+        let feed = Feed::new(deps.log.clone(), topology::accounts(), deps.random.fork());
         let probes = deps
             .probes
             .ready_when("log", chat4all_eventlog::ready_check(deps.log))
             .ready_when("store", chat4all_store::ready_check(deps.store.clone()));
         let shared = Shared {
             producer,
+            commands,
+            accounts: Accounts::default(),
             store: deps.store,
             tenant: Tenant::default(),
             platforms: deps.platforms,
@@ -105,7 +117,13 @@ impl Api {
             openapi: openapi::document().unwrap_or_default().into(),
             settings,
         };
-        Self { shared: Arc::new(shared), probes }
+        Self { shared: Arc::new(shared), probes, feed }
+    }
+
+    /// Follows what is said of the accounts until `shutdown`. Until it has begun, the API answers
+    /// 503 to questions about accounts, and serves everything else.
+    pub async fn run(self, shutdown: Shutdown) {
+        accounts::follow(self.feed, &self.shared.accounts, &shutdown).await;
     }
 
     /// Every route, the probes included.
@@ -114,6 +132,10 @@ impl Api {
             .route("/v1/messages", post(send::send_message))
             .route("/v1/messages/{message_id}", get(query::get_message))
             .route("/v1/conversations/{conversation_id}/messages", get(query::list_messages))
+            .route("/v1/accounts", get(accounts::list_accounts))
+            .route("/v1/accounts/{platform}/{account}/pause", post(accounts::pause))
+            .route("/v1/accounts/{platform}/{account}/resume", post(accounts::resume))
+            .route("/v1/accounts/{platform}/{account}/close-breaker", post(accounts::close_breaker))
             .route_layer(from_fn_with_state(self.shared.clone(), pages::bounded));
         let operators = Router::new()
             .route("/v1/dead-letters", get(letters::list_dead_letters))

@@ -91,7 +91,7 @@ fn prepare(sources: &Sources<'_>) -> Result<Prepared, ConfigError> {
         listen,
         kafka,
         max_record_bytes: log.max_record_bytes.count(),
-        topics: topics::only(&topology, &parts.platforms, &[topic::MESSAGES]),
+        topics: topics::only(&topology, &parts.platforms, &[topic::MESSAGES, topic::ACCOUNTS]),
         dependencies: vec!["store"],
         drain_limit: DRAIN_LIMIT,
         facts,
@@ -116,15 +116,10 @@ impl Parts {
             messages_partitions,
             stopping,
         };
-        let router = Api::new(deps, settings).router();
-        // The port is all of it: requests under way end while the port is closed.
-        let run = |shutdown: Shutdown| {
-            async move {
-                shutdown.wait().await;
-                Ok(())
-            }
-            .boxed()
-        };
+        let api = Api::new(deps, settings);
+        let router = api.router();
+        // The port is nearly all of it: requests under way end while the port is closed.
+        let run = |shutdown: Shutdown| api.run(shutdown).map(Ok).boxed();
         Ok(Assembled { router, run: Box::new(run) })
     }
 }

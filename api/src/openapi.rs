@@ -27,6 +27,10 @@ use crate::problem::PROBLEM_JSON;
         crate::letters::redrive_dead_letters,
         crate::letters::discard_dead_letters,
         crate::letters::list_audit,
+        crate::accounts::list_accounts,
+        crate::accounts::pause,
+        crate::accounts::resume,
+        crate::accounts::close_breaker,
         crate::pages::error_page,
         crate::pages::openapi,
     ),
@@ -80,6 +84,20 @@ const COMMAND: &[ErrorCode] = &[
     StoreUnavailable,
 ];
 
+const ACCOUNTS: &[ErrorCode] = &[Overloaded, AccountsUnavailable];
+const ORDER: &[ErrorCode] = &[
+    MalformedJson,
+    UnknownField,
+    InvalidField,
+    AccountNotFound,
+    RequestTimeout,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    Overloaded,
+    Stopping,
+    CommandUnknown,
+];
+
 /// The document as JSON.
 pub(crate) fn document() -> Result<String, serde_json::Error> {
     let mut document = Document::openapi();
@@ -93,6 +111,10 @@ pub(crate) fn document() -> Result<String, serde_json::Error> {
         ("/v1/dead-letters/redrive", HttpMethod::Post, COMMAND),
         ("/v1/dead-letters/discard", HttpMethod::Post, COMMAND),
         ("/v1/audit", HttpMethod::Get, LIST),
+        ("/v1/accounts", HttpMethod::Get, ACCOUNTS),
+        ("/v1/accounts/{platform}/{account}/pause", HttpMethod::Post, ORDER),
+        ("/v1/accounts/{platform}/{account}/resume", HttpMethod::Post, ORDER),
+        ("/v1/accounts/{platform}/{account}/close-breaker", HttpMethod::Post, ORDER),
         ("/errors/{code}", HttpMethod::Get, &[NotFound]),
     ] {
         let item = paths.get_mut(path);

@@ -11,6 +11,7 @@ use chat4all_process::{Clock, Random, Shutdown};
 use chat4all_store::{MessageStore, StoreError, Tenant};
 use tokio::sync::Semaphore;
 
+use crate::accounts::Accounts;
 use crate::error_code::ErrorCode;
 use crate::problem::Problem;
 use crate::settings::ApiSettings;
@@ -22,6 +23,9 @@ pub(crate) const SERVICE: &str = "api";
 /// The state of the API.
 pub(crate) struct Shared {
     pub producer: Arc<dyn Producer>,
+    /// For operators' commands.
+    pub commands: Arc<dyn Producer>,
+    pub accounts: Accounts,
     pub store: Arc<dyn MessageStore>,
     pub tenant: Tenant,
     pub platforms: Arc<Platforms>,

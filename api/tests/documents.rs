@@ -20,6 +20,10 @@ const ROUTES: &[(&str, &str)] = &[
     ("/v1/dead-letters/redrive", "post"),
     ("/v1/dead-letters/discard", "post"),
     ("/v1/audit", "get"),
+    ("/v1/accounts", "get"),
+    ("/v1/accounts/{platform}/{account}/pause", "post"),
+    ("/v1/accounts/{platform}/{account}/resume", "post"),
+    ("/v1/accounts/{platform}/{account}/close-breaker", "post"),
     ("/health", "get"),
     ("/ready", "get"),
     ("/metrics", "get"),
@@ -31,6 +35,8 @@ fn concrete(path: &str) -> String {
     path.replace("{message_id}", "m1")
         .replace("{conversation_id}", "c1")
         .replace("{letter_id}", "message:m1:0")
+        .replace("{platform}", "whatsapp")
+        .replace("{account}", "main")
         .replace("{code}", "log_full")
 }
 

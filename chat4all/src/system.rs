@@ -90,6 +90,7 @@ pub struct System {
     router: Service,
     connectors: Vec<Service>,
     status_consumer: Service,
+    api: Service,
     stopping: Shutdown,
 }
 
@@ -103,7 +104,8 @@ impl System {
         let stopping = parts.stopping.clone();
         let probes = || Probes::new(parts.metrics.clone()).ready_until(stopping.clone());
         let settings = &installation.settings;
-        let mut endpoints = vec![api(installation, parts, probes())];
+        let (api, http) = api(installation, parts, probes());
+        let mut endpoints = vec![http];
         let (router, http) = router(installation, parts, probes());
         endpoints.push(endpoint("router", "router.listen", settings.router.listen, http));
         let mut connectors = Vec::new();
@@ -130,7 +132,7 @@ impl System {
         let (status_consumer, http) = status_consumer(installation, parts, probes());
         let listen = settings.status_consumer.listen;
         endpoints.push(endpoint("status-consumer", "status_consumer.listen", listen, http));
-        Ok(Self { endpoints, router, connectors, status_consumer, stopping })
+        Ok(Self { endpoints, router, connectors, status_consumer, api, stopping })
     }
 
     /// Runs everything until `shutdown`, then stops in the order of a message's way, so that what
@@ -139,7 +141,7 @@ impl System {
     /// # Errors
     /// The first service that ended by itself; the others are stopped in order then, too.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), SystemError> {
-        let stages = [vec![self.router], self.connectors, vec![self.status_consumer]];
+        let stages = [vec![self.router], self.connectors, vec![self.status_consumer, self.api]];
         let failed = Shutdown::new();
         let mut running: Vec<(Shutdown, JoinSet<Result<(), SystemError>>)> = Vec::new();
         for stage in stages {
@@ -188,7 +190,7 @@ fn endpoint(service: &str, key: &str, listen: SocketAddr, router: axum::Router) 
     Endpoint { service: service.to_owned(), key: key.to_owned(), listen, router }
 }
 
-fn api(installation: &Installation, parts: &Parts, probes: Probes) -> Endpoint {
+fn api(installation: &Installation, parts: &Parts, probes: Probes) -> (Service, Endpoint) {
     let deps = ApiDeps {
         log: parts.log.clone(),
         store: parts.store.clone(),
@@ -202,7 +204,10 @@ fn api(installation: &Installation, parts: &Parts, probes: Probes) -> Endpoint {
     };
     let settings = installation.settings.api.clone();
     let listen = settings.listen;
-    endpoint("api", "api.listen", listen, Api::new(deps, settings).router())
+    let api = Api::new(deps, settings);
+    let endpoint = endpoint("api", "api.listen", listen, api.router());
+    let run = |shutdown| api.run(shutdown).map(Ok).boxed();
+    (Service { name: "api".to_owned(), run: Box::new(run) }, endpoint)
 }
 
 fn router(installation: &Installation, parts: &Parts, probes: Probes) -> (Service, axum::Router) {

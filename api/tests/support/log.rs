@@ -50,7 +50,13 @@ impl TestLog {
             retention: Duration::from_secs(7 * 86_400),
             cleanup: chat4all_eventlog::Cleanup::Delete,
         };
-        inner.ensure_topics(vec![topic]).now_or_never().unwrap().unwrap();
+        let accounts = TopicSpec {
+            name: "accounts".to_owned(),
+            partitions: 1,
+            cleanup: chat4all_eventlog::Cleanup::Compact,
+            ..topic.clone()
+        };
+        inner.ensure_topics(vec![topic, accounts]).now_or_never().unwrap().unwrap();
         Arc::new(Self { inner, state: Arc::default() })
     }
 

@@ -34,6 +34,8 @@ pub const RECEIVER: &str = "whatsapp:+5511999990000";
 
 pub struct World {
     pub router: Router,
+    /// What runs beside the routes; nothing does until [`World::follow`].
+    api: Option<Api>,
     pub log: Arc<TestLog>,
     pub store: Arc<TestStore>,
     pub clock: Clock,
@@ -131,8 +133,16 @@ impl World {
             messages_partitions: PARTITIONS,
             stopping: stopping.clone(),
         };
-        let router = Api::new(deps, settings).router();
-        Self { router, log, store, clock, stopping }
+        let api = Api::new(deps, settings);
+        let (router, api) = (api.router(), Some(api));
+        Self { router, api, log, store, clock, stopping }
+    }
+
+    /// Follows what is said of the accounts from now on.
+    pub fn follow(&mut self) {
+        if let Some(api) = self.api.take() {
+            drop(tokio::spawn(api.run(self.stopping.clone())));
+        }
     }
 
     pub async fn call(&self, request: Request<Body>) -> Answer {
@@ -160,7 +170,16 @@ impl World {
     }
 
     pub async fn post_with(&self, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
-        let mut request = Request::post("/v1/messages");
+        self.post_to("/v1/messages", headers, body).await
+    }
+
+    pub async fn post_to(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let mut request = Request::post(path);
         if !headers.iter().any(|(name, _)| *name == "Content-Type") {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
