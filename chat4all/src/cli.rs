@@ -23,6 +23,7 @@ Examples:
   chat4all                                              run everything; Ctrl-C drains and stops
   chat4all send whatsapp:+5511999990000 \"Olá\" --follow  send, and watch the statuses come
   chat4all show 019a0b1c-…                              what became of a message
+  chat4all account list                                 how each sending account is
 
 Environment:
   CHAT4ALL__API__LISTEN=127.0.0.1:9000   any key of the configuration file, upper case, __ for a dot
@@ -45,6 +46,9 @@ pub(crate) enum Command {
     Send(SendArgs),
     /// Shows a message and its statuses
     Show(ShowArgs),
+    /// Shows the sending accounts, pauses and resumes them
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// Runs the simulator of the platforms alone; ends when its standard input closes
     Simulator(SimulatorArgs),
 }
@@ -94,6 +98,82 @@ pub(crate) struct ShowArgs {
     pub message_id: String,
     #[command(flatten)]
     pub api: ApiArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Lists every configured account: its state, what waits, and what was last wanted of it
+    #[command(after_help = STATES)]
+    List(AccountListArgs),
+    /// Starts no further call for an account, until it is resumed
+    ///
+    /// Its messages wait in their order, and none of their attempts is counted. A message whose
+    /// life ends meanwhile fails as expired. A pause survives restarts of everything.
+    #[command(after_help = PAUSE_EXAMPLES)]
+    Pause(AccountPauseArgs),
+    /// Goes on with what has waited, at the account's pace
+    Resume(AccountOrderArgs),
+    /// Tries an account now whose circuit breaker is open, or that its platform refused
+    ///
+    /// The next message is tried at once; if that works, the others follow. Does not resume a
+    /// paused account.
+    CloseBreaker(AccountOrderArgs),
+}
+
+const STATES: &str = "\
+States:
+  active     calls start as messages come
+  paused     an operator has paused it: chat4all account resume
+  open       the platform fails, and is left alone until the time that is shown
+  half_open  one call finds out whether the platform works again
+  refused    the platform refuses the account, for example its credentials
+  throttled  the platform asked the account to wait
+  unknown    no connector has ever spoken of it
+  silent     no connector has spoken of it for three minutes: is it running?
+
+Exit codes:
+  0 done   1 the API does not answer   64 bad arguments";
+
+const PAUSE_EXAMPLES: &str = "\
+Examples:
+  chat4all account pause whatsapp:default --by maria --reason \"the number is being moved\"
+  chat4all account pause whatsapp:default --wait     until its last call has ended
+  chat4all account resume whatsapp:default --by maria
+
+Exit codes:
+  0 done   1 not confirmed in time, or no such account   64 bad arguments";
+
+#[derive(Args, Debug)]
+pub(crate) struct AccountListArgs {
+    #[command(flatten)]
+    pub api: ApiArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AccountOrderArgs {
+    /// The account: platform:account, as the list shows it
+    #[arg(value_name = "ACCOUNT")]
+    pub account: String,
+    /// Who wants it; every operator sees it
+    #[arg(long, env = "USER", default_value = "unknown", value_name = "NAME")]
+    pub by: String,
+    /// Why; every operator sees it
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    #[command(flatten)]
+    pub api: ApiArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct AccountPauseArgs {
+    #[command(flatten)]
+    pub order: AccountOrderArgs,
+    /// Wait until its connector follows, and its last call has ended
+    #[arg(long, short)]
+    pub wait: bool,
+    /// How long to wait, in seconds
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    pub timeout: u64,
 }
 
 #[derive(Args, Debug)]

@@ -1,5 +1,6 @@
 //! The executable: `chat4all` runs everything, `chat4all send` and `chat4all show` talk to it.
 
+mod account;
 mod cli;
 mod client;
 mod follow;
@@ -8,6 +9,7 @@ mod show;
 mod simulator_command;
 mod simulator_process;
 mod start_lines;
+mod table;
 
 use std::process::ExitCode;
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
             None => run::run(&cli.config).await,
             Some(Command::Send(send)) => follow::send(&send).await,
             Some(Command::Show(show)) => show::show(&show).await,
+            Some(Command::Account(command)) => account::run(&command).await,
             Some(Command::Simulator(simulator)) => {
                 simulator_command::run(&cli.config, &simulator).await
             }

@@ -54,7 +54,7 @@ impl TestLog {
             name: "accounts".to_owned(),
             partitions: 1,
             cleanup: chat4all_eventlog::Cleanup::Compact,
-            ..topic.clone()
+            ..topic
         };
         inner.ensure_topics(vec![topic, accounts]).now_or_never().unwrap().unwrap();
         Arc::new(Self { inner, state: Arc::default() })

@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod accounts;
 mod command_line;
 mod drain;
 mod killed_process;
