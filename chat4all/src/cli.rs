@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::dead_letters::{AuditArgs, DeadLettersArgs};
+
 /// Sends and receives chat messages on many platforms through one HTTP API.
 ///
 /// Without a command it runs everything in one process: the API, the router, a connector for each
@@ -24,6 +26,7 @@ Examples:
   chat4all send whatsapp:+5511999990000 \"Olá\" --follow  send, and watch the statuses come
   chat4all show 019a0b1c-…                              what became of a message
   chat4all account list                                 how each sending account is
+  chat4all dead-letters list --newer-than 24h           what was given up
 
 Environment:
   CHAT4ALL__API__LISTEN=127.0.0.1:9000   any key of the configuration file, upper case, __ for a dot
@@ -49,6 +52,10 @@ pub(crate) enum Command {
     /// Shows the sending accounts, pauses and resumes them
     #[command(subcommand)]
     Account(AccountCommand),
+    /// Lists, shows, redrives and discards what was given up
+    DeadLetters(DeadLettersArgs),
+    /// Lists what operators did
+    Audit(AuditArgs),
     /// Runs the simulator of the platforms alone; ends when its standard input closes
     Simulator(SimulatorArgs),
 }

@@ -97,16 +97,28 @@ fn problem(status: StatusCode, document: &Value) -> Failure {
 
 /// A path with a message's id in it.
 pub(crate) fn message_path(id: &str) -> String {
+    format!("/v1/messages/{}", encoded(id))
+}
+
+/// The query of a path: nothing, or `?name=value&…`. The names need no encoding.
+pub(crate) fn query(parameters: &[(&str, &str)]) -> String {
+    let pairs = parameters.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
+    let pairs = pairs.collect::<Vec<_>>().join("&");
+    if pairs.is_empty() { pairs } else { format!("?{pairs}") }
+}
+
+/// A text as one segment of a path, or one value of a query.
+pub(crate) fn encoded(text: &str) -> String {
     use std::fmt::Write as _;
-    let mut path = "/v1/messages/".to_owned();
-    for byte in id.bytes() {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                path.push(char::from(byte));
+                encoded.push(char::from(byte));
             }
             // Writing to a string cannot fail.
-            _ => drop(write!(path, "%{byte:02X}")),
+            _ => drop(write!(encoded, "%{byte:02X}")),
         }
     }
-    path
+    encoded
 }

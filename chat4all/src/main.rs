@@ -3,6 +3,7 @@
 mod account;
 mod cli;
 mod client;
+mod dead_letters;
 mod follow;
 mod run;
 mod show;
@@ -35,6 +36,8 @@ fn main() -> ExitCode {
             Some(Command::Send(send)) => follow::send(&send).await,
             Some(Command::Show(show)) => show::show(&show).await,
             Some(Command::Account(command)) => account::run(&command).await,
+            Some(Command::DeadLetters(letters)) => dead_letters::run(&letters).await,
+            Some(Command::Audit(args)) => dead_letters::audit(&args).await,
             Some(Command::Simulator(simulator)) => {
                 simulator_command::run(&cli.config, &simulator).await
             }

@@ -9,7 +9,7 @@ impl<const N: usize> Table<N> {
     }
 
     pub(crate) fn row(&mut self, row: [String; N]) {
-        self.0.push(row);
+        self.0.push(row.map(|cell| printable(&cell)));
     }
 
     /// The heading and the rows.
@@ -26,6 +26,11 @@ impl<const N: usize> Table<N> {
     }
 }
 
+/// Without what could steer a terminal: the text may come from a platform, or from a stranger.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +41,12 @@ mod tests {
         table.row(["olá".to_owned(), "1".to_owned()]);
         table.row(["x".to_owned(), "long".to_owned()]);
         assert_eq!(table.lines(), ["A    B", "olá  1", "x    long"]);
+    }
+
+    #[test]
+    fn nothing_in_a_cell_steers_a_terminal() {
+        let mut table = Table::new(["A"]);
+        table.row(["a\u{1b}[2J\nb".to_owned()]);
+        assert_eq!(table.lines(), ["A", "a [2J b"]);
     }
 }

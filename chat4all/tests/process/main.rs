@@ -9,6 +9,7 @@ mod harness;
 
 mod accounts;
 mod command_line;
+mod dead_letters;
 mod drain;
 mod killed_process;
 mod killed_simulator;
