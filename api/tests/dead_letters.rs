@@ -20,6 +20,8 @@ use support::store::{Op, StoreFault};
 use support::{Answer, START, World, body_with};
 
 const REDRIVE: &str = "/v1/dead-letters/redrive";
+/// A vendor's code and words.
+const DETAIL: &str = "131026: secret words";
 const DISCARD: &str = "/v1/dead-letters/discard";
 
 /// Accepts a message, `ms` after the start.
@@ -35,7 +37,7 @@ async fn give_up(world: &World, of: &Message, reason: Reason) {
     let (store, tenant, now): (&dyn MessageStore, _, _) =
         (&*world.store.inner, Tenant::default(), world.clock.now());
     let account = AccountName::new("main").unwrap();
-    let letter = DeadLetter::given_up(("whatsapp-outbound", 0, 7), b"{}", of, reason, "131026")
+    let letter = DeadLetter::given_up(("whatsapp-outbound", 0, 7), b"{}", of, reason, DETAIL)
         .tried(of.account.as_ref().unwrap_or(&account), 2)
         .dated(now, now);
     project_letter(store, &tenant, &letter, now, now).await.unwrap();
@@ -149,12 +151,13 @@ async fn a_list_is_filtered_and_paged() {
 #[tokio::test(start_paused = true)]
 async fn a_letter_is_shown_with_content_only_if_asked_for() {
     let world = World::new();
-    failed(&world, "m/1", json!({"content": "secret"})).await;
+    failed(&world, "m/1", json!({"content": "hidden"})).await;
     unreadable(&world).await;
     let path = "/v1/dead-letters/message:m%2F1:0";
     let plain = world.get(path).await;
-    assert!(plain.status == 200 && !plain.text.contains("secret"), "{}", plain.text);
-    assert_eq!(world.get(&format!("{path}?content=true")).await.json()["content"], "secret");
+    assert!(plain.status == 200 && !plain.text.contains("hidden"), "{}", plain.text);
+    assert_eq!(plain.field("detail"), DETAIL);
+    assert_eq!(world.get(&format!("{path}?content=true")).await.json()["content"], "hidden");
     let record = world.get("/v1/dead-letters/record:messages:3:9?content=true").await.json();
     assert_eq!((&record["raw"], &record["content"]), (&json!("eyJhIjoxfQ=="), &Value::Null));
     world.get("/v1/dead-letters/message:none:0").await.refused(404, "letter_not_found");

@@ -8,7 +8,7 @@ use chat4all_eventlog::group_loop::{Effect, Full, Handler, Retry};
 use chat4all_eventlog::{Producer, Record, TopicPartition, append, topology};
 use chat4all_process::Clock;
 use chat4all_process::metric::Metric;
-use chat4all_store::letters::project_letter;
+use chat4all_store::letters::{project_failure, project_letter};
 use chat4all_store::projection::{self, Projected};
 use chat4all_store::{MessageStore, StoreError, Tenant};
 use futures::FutureExt;
@@ -85,8 +85,9 @@ impl Handler for Project {
             Err(why) => return Ok(self.give_up(record, &why)),
         };
         let (store, tenant, clock) = (self.store.clone(), self.tenant.clone(), self.clock.clone());
+        let at = (record.topic.clone(), record.partition, record.offset);
         Ok(Box::pin(async move {
-            let result = apply(&*store, &tenant, &event, &clock).await;
+            let result = apply(&*store, &tenant, &event, &at, &clock).await;
             let projected = result.map_err(|error| Retry(error.to_string()))?;
             count(&event, projected);
             Ok(())
@@ -107,12 +108,16 @@ async fn apply(
     store: &dyn MessageStore,
     tenant: &Tenant,
     event: &Event,
+    (topic, partition, offset): &(Arc<str>, u32, u64),
     clock: &Clock,
 ) -> Result<Projected, StoreError> {
     let now = clock.now();
     match event {
         Event::Message(message) => projection::project_message(store, tenant, message, now).await,
-        Event::StatusUpdate(update) => projection::project_status(store, tenant, update, now).await,
+        Event::StatusUpdate(update) => {
+            project_failure(store, tenant, update, (topic, *partition, *offset), now).await?;
+            projection::project_status(store, tenant, update, now).await
+        }
         Event::Receipt(receipt) => projection::project_receipt(store, tenant, receipt, now).await,
         Event::Letter(letter, recorded_at) => {
             project_letter(store, tenant, letter, *recorded_at, now).await?;

@@ -105,7 +105,7 @@ pub(crate) async fn list_dead_letters(
     let question = open_letters(&*api.store, &api.tenant, &wanted, after.as_ref(), limit);
     let page = api.ask_long(question).await?;
     let view = |open: chat4all_store::letters::OpenLetter| {
-        LetterView::of(open.stored, open.message.as_ref())
+        LetterView::of(open.stored, open.message.as_ref()).in_list()
     };
     Ok(Json(LetterPageView {
         dead_letters: page.letters.into_iter().map(view).collect(),

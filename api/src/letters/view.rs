@@ -23,7 +23,8 @@ pub(crate) struct LetterView {
     /// Why it was given up: a failure reason, or `unreadable`.
     #[schema(example = "exhausted")]
     reason: String,
-    /// What the platform said, or which field broke which rule.
+    /// What the platform said, or which field broke which rule. In a list the platform's code
+    /// without its words.
     detail: String,
     /// The platform.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,6 +138,13 @@ impl LetterView {
             content: None,
             raw: None,
         }
+    }
+
+    /// As a row of a list, without the platform's words: they may name a person.
+    #[must_use]
+    pub fn in_list(self) -> Self {
+        let code = self.detail.split_once(": ").map(|(code, _)| code.to_owned());
+        Self { detail: code.unwrap_or(self.detail), ..self }
     }
 
     /// With the message's text, or the record.

@@ -8,10 +8,12 @@
 //! whoever redrives page by page keeps the order of every conversation. A letter of a message holds
 //! no content: that is in the message's row.
 
+use std::fmt;
 use std::time::Duration;
 
 use chat4all_contracts::{
-    AccountName, ConversationId, DeadLetter, EpochMs, LetterId, MessageId, PlatformName, Status,
+    AccountName, ConversationId, DeadLetter, EpochMs, LetterId, MessageId, PlatformName, Reason,
+    Status, StatusUpdate, VendorText,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -40,7 +42,7 @@ const STEP: usize = 200;
 const LOOKUPS: usize = 32;
 
 /// What a dead letter says, without the record itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Letter {
     /// What names it.
     pub id: LetterId,
@@ -52,7 +54,8 @@ pub struct Letter {
     pub offset: u64,
     /// A stable word: `unreadable`, or a [`chat4all_contracts::Reason`].
     pub reason: String,
-    /// The field and rule, or what the platform said; at most [`MAX_DETAIL`] bytes.
+    /// The field and rule, or what the platform said: its code, then its words behind `: `, which
+    /// are personal data. At most [`MAX_DETAIL`] bytes.
     pub detail: String,
     /// The platform.
     pub platform: Option<PlatformName>,
@@ -71,15 +74,13 @@ pub struct Letter {
 impl Letter {
     /// What an event says; `recorded_at` is its record's timestamp, for events of older releases.
     pub fn of(event: &DeadLetter, recorded_at: EpochMs) -> Self {
-        let mut detail = event.detail.clone();
-        detail.truncate(detail.floor_char_boundary(MAX_DETAIL));
         Self {
             id: event.id(),
             topic: event.topic.clone(),
             partition: event.partition,
             offset: event.offset,
             reason: event.reason.clone(),
-            detail,
+            detail: short(event.detail.clone()),
             platform: event.platform.clone(),
             account: event.account.clone(),
             conversation_id: event.conversation_id.clone(),
@@ -92,6 +93,22 @@ impl Letter {
     /// Its place in the order of letters.
     pub fn place(&self) -> LetterPlace {
         LetterPlace { accepted_at: self.accepted_at, id: self.id.clone() }
+    }
+}
+
+fn short(mut detail: String) -> String {
+    detail.truncate(detail.floor_char_boundary(MAX_DETAIL));
+    detail
+}
+
+impl fmt::Debug for Letter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Letter")
+            .field("id", &self.id)
+            .field("reason", &self.reason)
+            .field("accepted_at", &self.accepted_at)
+            .field("given_up_at", &self.given_up_at)
+            .finish_non_exhaustive()
     }
 }
 
@@ -265,6 +282,45 @@ pub async fn project_letter(
     let kept = event.raw.get(..MAX_RAW_KEPT).unwrap_or(&event.raw);
     let raw = matches!(letter.id, LetterId::Record(..)).then_some(kept);
     store.letters().put_letter(tenant, &letter, raw, now, LETTERS_KEPT).await
+}
+
+/// A status: if it says FAILED, whoever said so, there is a letter about it, also where nobody
+/// wrote one: a message that could not be routed, that was lost, that the platform rejected later.
+/// Of a status that does not name its row there is none.
+///
+/// # Errors
+/// As the store; repeat the whole call then.
+pub async fn project_failure(
+    store: &dyn MessageStore,
+    tenant: &Tenant,
+    update: &StatusUpdate,
+    (topic, partition, offset): (&str, u32, u64),
+    now: EpochMs,
+) -> Result<(), StoreError> {
+    let (Status::Failed, Some(conversation_id), Some(accepted_at)) =
+        (update.status, &update.conversation_id, update.accepted_at)
+    else {
+        return Ok(());
+    };
+    let words =
+        [update.vendor_code.as_deref(), update.vendor_text.as_ref().map(VendorText::as_str)];
+    let words: Vec<&str> = words.into_iter().flatten().collect();
+    let letter = Letter {
+        id: LetterId::Message(update.message_id.clone(), update.generation),
+        topic: topic.to_owned(),
+        partition,
+        offset,
+        reason: update.reason.unwrap_or(Reason::Unspecified).word().to_owned(),
+        detail: short(words.join(": ")),
+        platform: update.platform.clone(),
+        account: update.account.clone(),
+        conversation_id: Some(conversation_id.clone()),
+        accepted_at,
+        // A moment later, so that a letter by whoever gave up, which tells more, is the first.
+        given_up_at: update.timestamp.plus(Duration::from_millis(1)),
+        attempts: update.attempt,
+    };
+    store.letters().put_letter(tenant, &letter, None, now, LETTERS_KEPT).await
 }
 
 /// What a letter stands for now.

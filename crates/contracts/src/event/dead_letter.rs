@@ -24,7 +24,8 @@ pub struct DeadLetter {
     pub offset: u64,
     /// A stable word: `unreadable`, or a [`crate::Reason`].
     pub reason: String,
-    /// The field and rule, or what the platform said. Never a value of the record.
+    /// The field and rule, or what the platform said: its code, then its words behind `: `, which
+    /// are personal data. Never a value of the record.
     pub detail: String,
     /// The record's value, byte for byte; base64 in JSON. Personal data.
     #[serde(serialize_with = "as_base64")]
@@ -191,7 +192,6 @@ impl fmt::Debug for DeadLetter {
         f.debug_struct("DeadLetter")
             .field("id", &self.key())
             .field("reason", &self.reason)
-            .field("detail", &self.detail)
             .finish_non_exhaustive()
     }
 }

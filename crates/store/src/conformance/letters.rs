@@ -12,7 +12,8 @@ use super::fixture::{
 };
 use crate::letters::{
     AUDIT_KEPT, AuditPlace, AuditRecord, LETTERS_KEPT, Letter, LetterFilter, LetterPlace,
-    LetterSpan, MAX_EXAMINED, Mark, StoredLetter, Verdict, open_letters, project_letter,
+    LetterSpan, MAX_EXAMINED, Mark, StoredLetter, Verdict, open_letters, project_failure,
+    project_letter,
 };
 use crate::projection::{project_message, project_status};
 use crate::{MessageStore, Tenant};
@@ -200,6 +201,43 @@ pub async fn a_letter_is_listed_while_its_life_is_current_and_failed(factory: &d
         let letters = store.letters();
         letters.mark_letter(&tenant(), &place, verdict, &mark("ana"), LETTERS_KEPT).await.unwrap();
         assert!(open(&*store, &all).await.is_empty(), "{verdict:?}");
+    }
+}
+
+/// Also where nobody wrote one; what whoever gave up has written tells more, and stays.
+pub async fn every_failure_has_a_letter(factory: &dyn Factory) {
+    let store = factory.fresh().await;
+    let all = LetterFilter::default();
+    for (n, reason) in
+        [Reason::UnknownAccount, Reason::Lost, Reason::Rejected].into_iter().enumerate()
+    {
+        let of = message("c", 1_000 + n as u64, &format!("m{n}"));
+        let mut update = full(&of, Status::Failed, 2_000);
+        update.reason = Some(reason);
+        project_message(&*store, &tenant(), &of, now()).await.unwrap();
+        let origin = ("status-updates", 1, 2);
+        project_failure(&*store, &tenant(), &update, origin, now()).await.unwrap();
+        project_status(&*store, &tenant(), &update, now()).await.unwrap();
+    }
+    assert_eq!(open(&*store, &all).await, ["message:m0:0", "message:m1:0", "message:m2:0"]);
+    let sent = full(&message("c", 1_000, "sent"), Status::Sent, 2_000);
+    let unplaced = super::fixture::minimal(&message("c", 1_000, "x"), Status::Failed, 2_000);
+    for none in [sent, unplaced] {
+        let origin = ("status-updates", 1, 3);
+        project_failure(&*store, &tenant(), &none, origin, now()).await.unwrap();
+    }
+    assert_eq!(listed(&*store, LetterSpan::default(), 10).await.len(), 3);
+    for (n, own_first) in [true, false].into_iter().enumerate() {
+        let of = message("d", 3_000 + n as u64, &format!("own{n}"));
+        let (own, update) = (letter(&of, 2_000), full(&of, Status::Failed, 2_000));
+        if own_first {
+            put(&*store, &own).await;
+        }
+        let origin = ("status-updates", 1, 4);
+        project_failure(&*store, &tenant(), &update, origin, now()).await.unwrap();
+        put(&*store, &own).await;
+        let stored = store.letters().letter(&tenant(), &own.id).await.unwrap();
+        assert_eq!(stored.map(|stored| stored.letter), Some(own));
     }
 }
 

@@ -82,6 +82,7 @@ macro_rules! store_conformance {
             letters_are_listed_oldest_first,
             what_was_done_with_a_letter_stays,
             a_letter_is_listed_while_its_life_is_current_and_failed,
+            every_failure_has_a_letter,
             a_list_is_about_what_its_filter_names,
             a_list_is_bounded_and_finds_everything,
             commands_are_listed_newest_first,
