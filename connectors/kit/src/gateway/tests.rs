@@ -16,6 +16,7 @@ use crate::lanes::LaneKey;
 use crate::outcome::CallResult;
 use crate::partition_worker::WorkerMsg;
 use crate::platform::{Detail, Outcome, Platform, Refusal, Webhook, WebhookRefusal};
+use crate::steering::Orders;
 use crate::tasks::EpochTasks;
 
 /// A worker that passes on what it is told.
@@ -77,6 +78,13 @@ impl HttpPort for Silent {
 
 /// Operators want nothing of the account.
 fn free() -> Steering {
+    let steering = unread();
+    steering.has_read();
+    steering
+}
+
+/// Nobody knows yet what operators want.
+fn unread() -> Steering {
     let main = AccountName::new("main").unwrap();
     let spec = PlatformSpec {
         recipient: regex::Regex::new("^.+$").unwrap(),
@@ -85,9 +93,7 @@ fn free() -> Steering {
         accounts: [(main.clone(), AccountSpec { partition: 0 })].into(),
         default_account: main,
     };
-    let steering = Steering::new(&spec);
-    steering.has_read();
-    steering
+    Steering::new(&spec)
 }
 
 struct Scene {
@@ -101,10 +107,10 @@ struct Scene {
 impl Scene {
     /// A gateway with room for one call, which never ends.
     async fn new() -> Self {
-        Self::with(Lease::default()).await
+        Self::with(Lease::default(), free()).await
     }
 
-    async fn with(lease: Lease) -> Self {
+    async fn with(lease: Lease, steering: Steering) -> Self {
         let (sender, told) = mpsc::channel(10);
         let (worker, _) = Actor::spawn(None, Listener, sender).await.unwrap();
         let silent = || Arc::new(Silent(PlatformName::new("silent").unwrap()));
@@ -121,7 +127,7 @@ impl Scene {
             settings,
             lease: lease.clone(),
             vitals: Vitals::default(),
-            steering: free(),
+            steering,
             per_second: 80,
             clock: clock.clone(),
             random: Random::seeded(1),
@@ -193,11 +199,40 @@ async fn a_parked_message_expires_while_nothing_can_start() {
 async fn without_a_lease_nothing_is_called_and_a_message_may_still_expire() {
     let lease = Lease::default();
     lease.begin(Some(Duration::from_secs(45)), Duration::from_secs(15)).unwrap();
-    let mut scene = Scene::with(lease.clone()).await;
+    let mut scene = Scene::with(lease.clone(), free()).await;
     scene.deliver(0, Duration::from_secs(60));
     assert_eq!(scene.told().await, (0, CallResult::Expired), "it was never called");
     lease.renew(Instant::now());
     scene.deliver(1, Duration::from_secs(3));
     scene.deliver(2, Duration::from_secs(3));
     assert_eq!(scene.told().await, (2, CallResult::Expired), "the first one is being called");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_waits_in_a_paused_account_expires_and_is_never_called() {
+    let steering = free();
+    let main = AccountName::new("main").unwrap();
+    steering.order(&main, Orders { paused: true, applied: Some(3) });
+    let mut scene = Scene::with(Lease::default(), steering).await;
+    scene.deliver(0, Duration::from_secs(60));
+    let before = Instant::now();
+    assert_eq!(scene.told().await, (0, CallResult::Expired));
+    assert!(before.elapsed() <= Duration::from_secs(62), "{:?}", before.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_called_before_the_orders_have_been_read() {
+    let steering = unread();
+    let mut scene = Scene::with(Lease::default(), steering.clone()).await;
+    scene.deliver(0, Duration::from_secs(300));
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    let snapshot = ractor::call!(scene.gateway, GatewayMsg::Show).unwrap();
+    assert_eq!((snapshot.sign.parked, snapshot.sign.in_flight), (1, 0));
+    steering.has_read();
+    scene.gateway.send_message(GatewayMsg::Ordered(AccountOrder::Resume)).unwrap();
+    let snapshot = ractor::call!(scene.gateway, GatewayMsg::Show).unwrap();
+    assert_eq!((snapshot.sign.parked, snapshot.sign.in_flight), (0, 1));
+    // Whoever is called does not expire.
+    scene.deliver(1, Duration::from_secs(1));
+    assert_eq!(scene.told().await, (1, CallResult::Expired));
 }
