@@ -37,6 +37,18 @@ pub fn confirm(query: &[(String, String)], verify_token: &SecretString) -> Optio
     (is_ours && value("hub.mode") == Some("subscribe")).then(|| challenge.to_owned())
 }
 
+/// The signature of a body, as the platform sends it.
+#[cfg(feature = "suite")]
+pub(crate) fn signature(body: &[u8], app_secret: &SecretString) -> String {
+    // A key of any length makes a MAC.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(app_secret.expose_secret().as_bytes()) else {
+        return String::new();
+    };
+    mac.update(body);
+    let bytes = mac.finalize().into_bytes();
+    bytes.iter().fold("sha256=".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+}
+
 fn decode_hex(hex: &str) -> Option<Vec<u8>> {
     if !hex.is_ascii() || !hex.len().is_multiple_of(2) {
         return None;

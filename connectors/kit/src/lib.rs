@@ -39,6 +39,8 @@ mod settings;
 mod status_publisher;
 mod statuses;
 mod steering;
+#[cfg(feature = "suite")]
+pub mod suite;
 mod supervisor;
 mod tasks;
 mod vitals;

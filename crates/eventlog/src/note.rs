@@ -273,6 +273,39 @@ mod tests {
     }
 
     #[test]
+    fn ten_thousand_notes_changed_at_random_are_never_used() {
+        let random = chat4all_process::Random::seeded(1);
+        for round in 0..10_000 {
+            let count = random.between(1, 200);
+            let offsets: BTreeSet<u64> =
+                (0..count).map(|_| 1_000 + random.between(0, MAX_SPAN - 1)).collect();
+            let note = encode(1_000, offsets.into_iter());
+            let mut bytes = note.clone().into_bytes();
+            for _ in 0..random.between(1, 3) {
+                let at = random.between(0, bytes.len() as u64 - 1) as usize;
+                match random.between(0, 3) {
+                    0 => bytes[at] ^= 1 << random.between(0, 6),
+                    1 => bytes.truncate(at.max(1)),
+                    2 => bytes.insert(at, b'A'),
+                    _ => bytes.extend_from_within(at..),
+                }
+            }
+            let Ok(changed) = String::from_utf8(bytes) else { continue };
+            let used = decode(&changed, 1_000, u64::MAX).is_ok();
+            assert!(!used || changed == note, "round {round}");
+        }
+    }
+
+    #[test]
+    fn a_note_of_a_later_release_is_not_used() {
+        let mut bytes = STANDARD_NO_PAD.decode(encode(10, [12].into_iter())).unwrap();
+        bytes[2] = VERSION + 1;
+        let crc = checksum(&bytes);
+        bytes[4..8].copy_from_slice(&crc.to_be_bytes());
+        assert_eq!(decode(&STANDARD_NO_PAD.encode(bytes), 10, 100), Err(Unusable::Version));
+    }
+
+    #[test]
     fn nothing_finished_is_an_empty_note() {
         assert_eq!(encode(10, [].into_iter()), "");
     }
