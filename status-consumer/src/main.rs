@@ -89,8 +89,8 @@ fn prepare(sources: &Sources<'_>) -> Result<Prepared, ConfigError> {
 }
 
 /// What it says to whoever gives it no platform.
-const NO_PLATFORMS: &str = "there is no [platforms]: what connectors give up stays in the log and \
-                            is not listed among the dead letters";
+const NO_PLATFORMS: &str = "there is no [platforms]: of what connectors give up only the status is \
+                            known, and what they cannot read is not among the dead letters";
 
 /// What it reads, and the dead letters of what it cannot read.
 fn needed(topology: &Topology, platforms: &Platforms) -> Vec<TopicSpec> {
