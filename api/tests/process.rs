@@ -27,7 +27,7 @@ async fn it_knows_platforms_as_data_and_which_are_simulated() {
     let checked = API.checked(API.file, &[]).await;
     assert_eq!(checked["platforms"], serde_json::json!(["plain"]));
     assert_eq!(checked["simulated"], serde_json::json!(["plain"]));
-    assert_eq!(checked["topics"], serde_json::json!({"messages": 4}));
+    assert_eq!(checked["topics"], serde_json::json!({"messages": 4, "accounts": 1}));
     let real = API.file.replace("simulated = true", "simulated = false");
     assert_eq!(API.checked(&real, &[]).await["simulated"], serde_json::json!([]));
 }
