@@ -210,11 +210,15 @@ impl CassandraStore {
     }
 }
 
+/// A thousand days, in seconds: many times the longest life that the API gives.
+const LONGEST_TTL: i32 = 1_000 * 24 * 60 * 60;
+
 /// Until it goes, in seconds.
 fn ttl(due: EpochMs, now: EpochMs) -> i32 {
     let kept = due.since(now).saturating_add(OPEN_KEPT).as_secs();
-    // The longest that the database takes: 20 years.
-    i32::try_from(kept).unwrap_or(i32::MAX).min(630_720_000)
+    // Cassandra refuses what would end after January 2038, which a record of another producer with
+    // a life of decades would: its entry goes sooner, rather than be tried again for ever.
+    i32::try_from(kept).unwrap_or(i32::MAX).min(LONGEST_TTL)
 }
 
 /// The partitions from one on, as far as something due before `until` can lie in them.
