@@ -15,6 +15,7 @@ mod http_metrics;
 mod id_time;
 mod idempotency;
 mod letters;
+mod open;
 mod openapi;
 mod pages;
 mod problem;
@@ -97,12 +98,13 @@ impl Api {
         let feed = Feed::new(deps.log.clone(), topology::accounts(), deps.random.fork());
         let probes = deps
             .probes
-            .ready_when("log", chat4all_eventlog::ready_check(deps.log))
+            .ready_when("log", chat4all_eventlog::ready_check(deps.log.clone()))
             .ready_when("store", chat4all_store::ready_check(deps.store.clone()));
         let shared = Shared {
             producer,
             commands,
             accounts: Accounts::default(),
+            log: deps.log.clone(),
             store: deps.store,
             tenant: Tenant::default(),
             platforms: deps.platforms,
@@ -138,6 +140,7 @@ impl Api {
             .route("/v1/accounts/{platform}/{account}/close-breaker", post(accounts::close_breaker))
             .route_layer(from_fn_with_state(self.shared.clone(), pages::bounded));
         let operators = Router::new()
+            .route("/v1/open", get(open::list_open))
             .route("/v1/dead-letters", get(letters::list_dead_letters))
             .route("/v1/dead-letters/{letter_id}", get(letters::get_dead_letter))
             .route("/v1/dead-letters/redrive", post(letters::redrive_dead_letters))

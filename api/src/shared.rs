@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use chat4all_contracts::{MessageId, PlatformName, Platforms};
-use chat4all_eventlog::Producer;
+use chat4all_eventlog::{EventLog, Producer};
 use chat4all_process::{Clock, Random, Shutdown};
 use chat4all_store::{MessageStore, StoreError, Tenant};
 use tokio::sync::Semaphore;
@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     /// For operators' commands.
     pub commands: Arc<dyn Producer>,
     pub accounts: Accounts,
+    /// For what is not handled yet.
+    pub log: Arc<dyn EventLog>,
     pub store: Arc<dyn MessageStore>,
     pub tenant: Tenant,
     pub platforms: Arc<Platforms>,

@@ -15,6 +15,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("/v1/messages", "post"),
     ("/v1/messages/{message_id}", "get"),
     ("/v1/conversations/{conversation_id}/messages", "get"),
+    ("/v1/open", "get"),
     ("/v1/dead-letters", "get"),
     ("/v1/dead-letters/{letter_id}", "get"),
     ("/v1/dead-letters/redrive", "post"),

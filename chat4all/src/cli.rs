@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Send(SendArgs),
     /// Shows a message and its statuses
     Show(ShowArgs),
+    /// Lists messages without an outcome, and says where each waits and why
+    Open(OpenArgs),
     /// Shows the sending accounts, pauses and resumes them
     #[command(subcommand)]
     Account(AccountCommand),
@@ -97,6 +99,37 @@ pub(crate) struct SendArgs {
     #[command(flatten)]
     pub api: ApiArgs,
 }
+
+#[derive(Args, Debug)]
+#[command(after_help = OPEN_HELP)]
+pub(crate) struct OpenArgs {
+    /// Only those accepted longer ago than this: a number with s, m, h or d
+    #[arg(long, value_name = "AGE")]
+    pub older_than: Option<String>,
+    /// Only those of this platform
+    #[arg(long, value_name = "NAME")]
+    pub platform: Option<String>,
+    /// Only those of this account
+    #[arg(long, value_name = "NAME")]
+    pub account: Option<String>,
+    /// The most messages that are shown
+    #[arg(long, default_value_t = 100, value_name = "COUNT")]
+    pub limit: usize,
+    #[command(flatten)]
+    pub api: ApiArgs,
+}
+
+const OPEN_HELP: &str = "\
+Where a message can wait:
+  router_backlog     before the router
+  connector_backlog  before its connector, or being called
+  paced              for its account's pace
+  parked             its account is paused, refused, throttled, or its breaker is open
+  in_doubt           for a receipt: a call was made and no answer came
+  projection_behind  for the store to hear of its outcome
+
+Example:
+  chat4all open --older-than 5m";
 
 #[derive(Args, Debug)]
 pub(crate) struct ShowArgs {

@@ -5,6 +5,7 @@ mod cli;
 mod client;
 mod dead_letters;
 mod follow;
+mod open;
 mod run;
 mod show;
 mod simulator_command;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
             None => run::run(&cli.config).await,
             Some(Command::Send(send)) => follow::send(&send).await,
             Some(Command::Show(show)) => show::show(&show).await,
+            Some(Command::Open(open)) => open::open(&open).await,
             Some(Command::Account(command)) => account::run(&command).await,
             Some(Command::DeadLetters(letters)) => dead_letters::run(&letters).await,
             Some(Command::Audit(args)) => dead_letters::audit(&args).await,

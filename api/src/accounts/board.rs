@@ -97,6 +97,15 @@ impl Accounts {
         self.with(|reading| reading.board = reading.next.take().or(reading.board.take()));
     }
 
+    /// What a connector last said of an account.
+    pub(crate) fn state(
+        &self,
+        platform: &PlatformName,
+        account: &AccountName,
+    ) -> Option<AccountState> {
+        self.read(|board| board.of(platform, account)?.state.clone()).flatten()
+    }
+
     /// Looks at the board; `None` as long as it has not been read.
     pub(super) fn read<T>(&self, look: impl FnOnce(&Board) -> T) -> Option<T> {
         self.with(|reading| reading.board.as_ref().map(look))

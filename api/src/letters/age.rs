@@ -11,7 +11,7 @@ const RULE: Rule =
 const MOST: Duration = Duration::from_secs(400 * 86_400);
 
 /// Reads an age.
-pub(super) fn parse(text: &str) -> Result<Duration, Rule> {
+pub(crate) fn parse(text: &str) -> Result<Duration, Rule> {
     let seconds = || {
         let at = text.len().checked_sub(1)?;
         let (digits, unit) = text.split_at_checked(at)?;
@@ -31,7 +31,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, Rule> {
 }
 
 /// The time that lies an age before `now`.
-pub(super) fn before(now: EpochMs, age: Duration) -> EpochMs {
+pub(crate) fn before(now: EpochMs, age: Duration) -> EpochMs {
     // At most 400 days, so it fits.
     EpochMs::saturating(now.as_ms().saturating_sub(age.as_millis() as u64))
 }

@@ -34,7 +34,7 @@ pub(crate) struct LetterPageView {
 }
 
 /// The parameters of a query. The rejection's own text is not passed on: it may quote.
-pub(super) fn parameters(uri: &Uri) -> Result<Vec<(String, String)>, Problem> {
+pub(crate) fn parameters(uri: &Uri) -> Result<Vec<(String, String)>, Problem> {
     let Query(pairs) = Query::try_from_uri(uri)
         .map_err(|_| Problem::invalid("query", Rule::new("must be name=value pairs")))?;
     Ok(pairs)
@@ -115,7 +115,7 @@ pub(crate) async fn list_dead_letters(
 
 impl Shared {
     /// A question that looks at many rows may take as long as a request.
-    pub(super) async fn ask_long<T>(
+    pub(crate) async fn ask_long<T>(
         &self,
         question: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, Problem> {

@@ -5,7 +5,7 @@
 //! follows from the letter's id, not from a counter, so a command may be repeated: two appends of
 //! one life are one message for the connector and for the store.
 
-mod age;
+pub(crate) mod age;
 mod audit;
 mod command;
 mod command_view;
