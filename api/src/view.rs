@@ -44,6 +44,11 @@ pub(crate) struct MessageView {
     /// Why, if the status is FAILED or UNKNOWN.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    /// Whether the receiver may have got it twice: an earlier call, whose outcome is unknown, may
+    /// have been accepted too. Absent if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    possible_duplicate: bool,
     /// The platform's own id of the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     external_id: Option<String>,
@@ -89,6 +94,7 @@ impl MessageView {
             simulated: simulated.iter().any(|name| name.as_str() == platform),
             status: state.status().word(),
             reason: state.reason().map(|reason| reason.word()),
+            possible_duplicate: state.is_possible_duplicate(),
             external_id: state.external_id().map(|id| id.as_str().to_owned()),
             generation: generation.map(Generation::as_u32),
             statuses,

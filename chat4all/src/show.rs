@@ -22,6 +22,11 @@ pub(crate) async fn show(args: &ShowArgs) -> Result<u8, Failure> {
     client.print(&format!("  conversation  {}", text("conversation_id")));
     client.print(&format!("  external id   {}", text("external_id")));
     client.print(&format!("  expires       {}", text("expires_at")));
+    if message["possible_duplicate"] == true {
+        client.print(
+            "  perhaps twice an earlier call, whose outcome is unknown, may have been taken too",
+        );
+    }
     for status in message["statuses"].as_array().into_iter().flatten() {
         client.print(&format!("  {}", status_line(status, &message)));
     }

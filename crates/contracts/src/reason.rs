@@ -4,7 +4,7 @@ use std::fmt;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $code:literal $word:literal,)*) => {
-        /// Why a message failed or is in doubt. The numbers and words never change meaning.
+        /// Why a message failed, is in doubt, or may have arrived twice. The numbers and words never change meaning.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason { $($(#[$doc])* $variant,)* }
 
@@ -60,6 +60,9 @@ reasons! {
     RecipientUnreachable = 10 "recipient_unreachable",
     /// The content does not fit the platform: too long, unsupported kind.
     UnsupportedContent = 11 "unsupported_content",
+    /// No failure: the platform accepted the message, and may have accepted an earlier call of the
+    /// same message too.
+    PossibleDuplicate = 12 "possible_duplicate",
 }
 
 impl Reason {

@@ -109,7 +109,7 @@ pub struct Cell {
     pub generation: Generation,
     /// When it happened.
     pub at: EpochMs,
-    /// Why, for a failure or a doubt.
+    /// Why, for a failure or a doubt; for an acceptance, that it may be the second one.
     pub reason: Option<Reason>,
     /// The platform's id of the message, where the report had one.
     pub external_id: Option<ExternalId>,
@@ -183,10 +183,12 @@ impl StatusState {
             reason: event.reason,
             external_id: event.external_id.clone(),
         };
+        let doubled = event.possible_duplicate.then_some(Reason::PossibleDuplicate);
+        let accepted = || Cell { reason: doubled, ..cell() };
         match event.status {
             Status::Accepted => {}
             Status::Unknown => state.unknown = Some(cell()),
-            Status::Sent => state.sent = Some(cell()),
+            Status::Sent => state.sent = Some(accepted()),
             Status::Failed => {
                 let after = event.reason.is_some_and(Reason::is_report_after_acceptance);
                 *(if after { &mut state.rejected } else { &mut state.failed }) = Some(cell());
@@ -199,7 +201,7 @@ impl StatusState {
                 }
                 // On a platform without receipts this event is also the acceptance.
                 if event.external_id.is_some() {
-                    state.sent = Some(cell());
+                    state.sent = Some(accepted());
                 }
             }
         }
@@ -268,6 +270,13 @@ impl StatusState {
             _ => return None,
         };
         self.current(cell).and_then(|cell| cell.reason)
+    }
+
+    /// Whether the receiver may have got the message twice: the call that the platform accepted
+    /// repeated one whose outcome is unknown.
+    pub fn is_possible_duplicate(&self) -> bool {
+        let sent = self.current(&self.sent);
+        sent.is_some_and(|cell| cell.reason == Some(Reason::PossibleDuplicate))
     }
 
     /// The platform's id of the message, from the best report that has one.

@@ -14,16 +14,29 @@ fn status_update() -> impl Strategy<Value = StatusUpdate> {
     let reason = prop::option::of(prop::sample::select(Reason::ALL.to_vec()));
     // Few times, generations and ids, so that ties and conflicts are frequent.
     let external_id = prop::option::of(prop::sample::select(vec!["a", "b", "aa"]));
-    (status, 0_u64..4, 0_u64..3, reason, external_id).prop_map(
-        |(status, at, generation, reason, external_id)| {
+    (status, 0_u64..4, 0_u64..3, reason, external_id, any::<bool>()).prop_map(
+        |(status, at, generation, reason, external_id, possible_duplicate)| {
             let id = MessageId::new("m").unwrap();
             let mut update = StatusUpdate::minimal(id, status, EpochMs::new(at).unwrap());
             update.generation = Generation::new(generation).unwrap();
             update.reason = reason;
+            update.possible_duplicate = possible_duplicate;
             update.external_id = external_id.map(|id| ExternalId::new(id).unwrap());
             update
         },
     )
+}
+
+#[test]
+fn an_acceptance_that_may_be_the_second_one_says_so_until_a_redrive() {
+    let mut sent =
+        StatusUpdate::minimal(MessageId::new("m").unwrap(), Status::Sent, EpochMs::new(1).unwrap());
+    assert!(!StatusState::of(&sent).is_possible_duplicate());
+    sent.possible_duplicate = true;
+    let mut state = StatusState::of(&sent);
+    assert!(state.is_possible_duplicate() && state.reason().is_none());
+    state.merge(&StatusState::accepted(Generation::new(1).unwrap()));
+    assert!(!state.is_possible_duplicate());
 }
 
 fn fold<'a>(events: impl IntoIterator<Item = &'a StatusUpdate>) -> StatusState {
