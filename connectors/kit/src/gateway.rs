@@ -250,7 +250,9 @@ impl GatewayState {
                     break;
                 }
             };
-            match self.parked.take() {
+            let is_probe = !self.breaker.is_closed();
+            let next = if is_probe { self.parked.take_oldest() } else { self.parked.take() };
+            match next {
                 Some(job) if job.cannot_start(now).is_none() => self.start(job, permit, myself),
                 job => {
                     self.unused(permit);

@@ -147,6 +147,12 @@ impl<J> Parked<J> {
         next.map(|(_, job)| job)
     }
 
+    /// The oldest: for a probe of a platform that fails. What comes back from a probe is parked as
+    /// the newest, so each probe costs another message its doubt.
+    pub fn take_oldest(&mut self) -> Option<J> {
+        self.ready.pop_front().map(|(_, job)| job)
+    }
+
     /// When the next receiver's pause ends that somebody waits for.
     pub fn next_release(&self) -> Option<Instant> {
         if self.waiting == 0 {
@@ -265,6 +271,19 @@ mod tests {
             of_the_burst += u32::from(take(&mut parked, now).is_some_and(|n| n < 100));
         }
         assert_eq!(of_the_burst, 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn probes_go_through_all_that_wait() {
+        let (mut parked, now) = (parked(), Instant::now());
+        (0..10).for_each(|n| parked.push(to(n), n, now));
+        let mut probes = vec![0; 10];
+        for _ in 0..50 {
+            let probe = parked.take_oldest().unwrap();
+            probes[probe as usize] += 1;
+            parked.push(to(probe), probe, now);
+        }
+        assert_eq!(probes, [5; 10]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -447,7 +447,7 @@ impl WorkerState {
         }
     }
 
-    fn is_first(&mut self, lane: &LaneKey, offset: u64) -> bool {
+    pub(super) fn is_first(&mut self, lane: &LaneKey, offset: u64) -> bool {
         self.lanes.first_mut(lane).is_some_and(|entry| entry.record.offset == offset)
     }
 

@@ -137,7 +137,10 @@ impl WorkerState {
                 break;
             }
             self.held.pop_front();
-            self.start(lane, myself);
+            // A receipt may have settled it meanwhile; the next of its lane starts by itself.
+            if self.is_first(&lane, offset) {
+                self.start(lane, myself);
+            }
         }
     }
 
