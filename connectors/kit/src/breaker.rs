@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use chat4all_contracts::mutant::{self, Mutant};
 use chat4all_process::backoff::Backoff;
 use failsafe::FailurePolicy;
 use failsafe::failure_policy::{ConsecutiveFailures, consecutive_failures};
@@ -148,7 +149,7 @@ impl Breaker {
             transition = Some(Transition::HalfOpened);
         }
         let result = match &mut self.state {
-            State::HalfOpen { probing: probing @ false } => {
+            State::HalfOpen { probing } if !*probing || mutant::is_on(Mutant::AdmitsTwoProbes) => {
                 *probing = true;
                 Ok(Permit { era: self.era })
             }

@@ -6,6 +6,7 @@ mod showing;
 
 use std::time::Duration;
 
+use chat4all_contracts::mutant::{self, Mutant};
 use chat4all_contracts::{AccountName, AccountOrder, ReceiverId};
 use chat4all_process::backoff::Backoff;
 use chat4all_process::metric::{Contribution, Metric};
@@ -245,6 +246,10 @@ impl GatewayState {
         while self.parked.has_ready() {
             let permit = match self.permit() {
                 Ok(permit) => permit,
+                Err(_) if mutant::is_on(Mutant::SkipsWhenOpen) && !self.breaker.is_closed() => {
+                    self.parked.take().into_iter().for_each(|job| job.skip());
+                    continue;
+                }
                 Err(wait) => {
                     self.wake(wait, myself);
                     break;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chat4all_contracts::mutant::{self, Mutant};
 use chat4all_contracts::{ExternalId, Reason};
 use tokio::time::Instant;
 
@@ -132,7 +133,7 @@ pub fn next_step(
             Next::Failed(reason, detail)
         }
         // An outage is no fault of the message that finds out whether it is over (I4).
-        Outcome::Retryable { .. } if probe => Next::Again,
+        Outcome::Retryable { .. } if probe && !mutant::is_on(Mutant::CountsProbes) => Next::Again,
         Outcome::Retryable { after, detail } => {
             tries.count(now);
             if tries.are_used_up(settings, now) {

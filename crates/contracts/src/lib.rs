@@ -8,6 +8,7 @@ pub mod event;
 pub mod fields;
 pub mod group;
 pub mod id;
+pub mod mutant;
 pub mod partition;
 pub mod platform;
 pub mod reason;

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::event::StatusUpdate;
 use crate::id::ExternalId;
+use crate::mutant::{self, Mutant};
 use crate::reason::Reason;
 use crate::time::{EpochMs, Generation};
 
@@ -226,6 +227,9 @@ impl StatusState {
         self.generation = self.generation.max(other.generation);
         first(&mut self.delivered_at, other.delivered_at);
         first(&mut self.read_at, other.read_at);
+        if mutant::is_on(Mutant::StatusRegresses) && other.sent.is_some() {
+            (self.delivered_at, self.read_at) = (other.delivered_at, other.read_at);
+        }
         stronger(&mut self.sent, &other.sent);
         stronger(&mut self.failed, &other.failed);
         stronger(&mut self.rejected, &other.rejected);
@@ -245,6 +249,8 @@ impl StatusState {
             Rank::Delivered
         } else if self.current(&self.rejected).is_some() {
             Rank::RejectedByPlatform
+        } else if mutant::is_on(Mutant::FailedBeatsSent) && self.current(&self.failed).is_some() {
+            Rank::FailedByUs
         } else if self.current(&self.sent).is_some() {
             Rank::Sent
         } else if self.current(&self.failed).is_some() {

@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use chat4all_contracts::mutant::{self, Mutant};
 use chat4all_contracts::status::Cell;
 use chat4all_contracts::{
     EpochMs, ExternalId, Generation, Message, PlatformName, Reason, Receipt, Status, StatusState,
@@ -18,7 +19,8 @@ use chat4all_contracts::{
 };
 
 use crate::open::is_open;
-use crate::{MeetingPlace, MessageStore, RowAddress, StoreError, Tenant};
+use crate::port::Answer;
+use crate::{Meeting, MeetingPlace, MessageStore, RowAddress, StoreError, Tenant};
 
 /// How long a report waits for its row: 8 days.
 pub const EARLY_KEPT: Duration = Duration::from_secs(8 * 24 * 60 * 60);
@@ -181,8 +183,8 @@ async fn arrive_row(
     row: &RowAddress,
     now: EpochMs,
 ) -> Result<Option<StatusState>, StoreError> {
-    store.arrive_row(tenant, place, row).await?;
-    let early = store.look(tenant, place, now).await?.early;
+    let ours = store.arrive_row(tenant, place, row);
+    let early = write_then_look(store, tenant, place, now, ours).await?.early;
     if let Some(early) = &early {
         store.merge_status(tenant, row, early).await?;
     }
@@ -197,10 +199,27 @@ async fn arrive_report(
     reports: &StatusState,
     now: EpochMs,
 ) -> Result<Option<RowAddress>, StoreError> {
-    store.arrive_report(tenant, place, reports, now, EARLY_KEPT).await?;
-    let row = store.look(tenant, place, now).await?.address;
+    let ours = store.arrive_report(tenant, place, reports, now, EARLY_KEPT);
+    let row = write_then_look(store, tenant, place, now, ours).await?.address;
     if let Some(row) = &row {
         store.merge_status(tenant, row, reports).await?;
     }
     Ok(row)
+}
+
+/// Our side of a meeting, then what both sides have left. Never the other way round: of two that
+/// look first, neither would see the other.
+async fn write_then_look(
+    store: &dyn MessageStore,
+    tenant: &Tenant,
+    place: &MeetingPlace,
+    now: EpochMs,
+    ours: Answer<'_, ()>,
+) -> Result<Meeting, StoreError> {
+    if mutant::is_on(Mutant::LooksBeforeWriting) {
+        let seen = store.look(tenant, place, now).await?;
+        return ours.await.map(|()| seen);
+    }
+    ours.await?;
+    store.look(tenant, place, now).await
 }

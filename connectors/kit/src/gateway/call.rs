@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat4all_contracts::mutant::{self, Mutant};
 use chat4all_contracts::{EpochMs, Message};
 use ractor::ActorRef;
 use tokio::time::Instant;
@@ -40,7 +41,7 @@ impl Job {
 
     /// Why it must not be called any more: its life has ended, or its partition goes away.
     pub fn cannot_start(&self, now: EpochMs) -> Option<CallResult> {
-        if now >= self.message.expires_at {
+        if now >= self.message.expires_at && !mutant::is_on(Mutant::ExpiryFenceOff) {
             return Some(CallResult::Expired);
         }
         (!self.tasks.may_start()).then_some(CallResult::NotStarted)
@@ -50,6 +51,12 @@ impl Job {
     pub fn answer_without_a_call(self, now: EpochMs) {
         let why = self.cannot_start(now).unwrap_or(CallResult::NotStarted);
         self.answer(why);
+    }
+
+    /// Settles it without a word; a mistake ([`Mutant::SkipsWhenOpen`]).
+    pub(super) fn skip(mut self) {
+        self.answered = true;
+        let _gone = self.worker.send_message(WorkerMsg::Settled(self.lane.clone()));
     }
 
     fn tell(&mut self, result: CallResult) {

@@ -1,6 +1,7 @@
 //! What follows the last word about a record: its status and dead letter are published, it counts
 //! as done once they are acknowledged (I3), and Intake hears how far things are.
 
+use chat4all_contracts::mutant::{self, Mutant};
 use chat4all_contracts::{DeadLetter, ExternalId, Reason, Status};
 use chat4all_eventlog::{NewRecord, Record, topology};
 use chat4all_process::metric::Metric;
@@ -86,6 +87,9 @@ impl WorkerState {
     ) {
         if let Some(entry) = self.lanes.first_mut(&lane) {
             entry.phase = Phase::Settling;
+            if mutant::is_on(Mutant::CommitsEarly) {
+                self.tracker.complete(entry.record.offset);
+            }
         }
         self.under_way += 1;
         let (directory, random) = (self.deps.directory.clone(), self.deps.random.clone());
