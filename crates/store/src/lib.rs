@@ -15,6 +15,8 @@ pub mod projection;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "conformance")]
+pub mod faulty;
 
 use std::sync::Arc;
 
