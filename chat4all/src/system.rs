@@ -18,7 +18,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use thiserror::Error;
 use tokio::task::JoinSet;
 
-use crate::installation::Installation;
+use crate::installation::{Installation, Served};
 
 /// What a system stands on.
 #[derive(Clone)]
@@ -110,19 +110,7 @@ impl System {
         endpoints.push(endpoint("router", "router.listen", settings.router.listen, http));
         let mut connectors = Vec::new();
         for (name, served) in &installation.served {
-            let deps = ConnectorDeps {
-                log: parts.log.clone(),
-                topology: installation.topology,
-                http: parts.http.clone(),
-                clock: parts.clock.clone(),
-                random: parts.random.fork(),
-                platform: served.platform.clone(),
-                spec: served.spec.clone(),
-                per_second: served.per_second.clone(),
-                source: served.source.clone(),
-                owner: parts.instance.clone(),
-            };
-            let connector = Connector::new(deps, served.policy.clone());
+            let connector = connector(served, installation, parts);
             let key = format!("connectors.{name}.listen");
             let http = connector.http(probes());
             endpoints.push(endpoint(name.as_str(), &key, served.listen, http));
@@ -184,6 +172,23 @@ async fn watch(service: Service, stop: Shutdown, failed: Shutdown) -> Result<(),
         failed.trigger();
     }
     result.map_err(|error| SystemError { service: name, error })
+}
+
+/// One platform's connector. A second one shares the platform's partitions with the first.
+pub fn connector(served: &Served, installation: &Installation, parts: &Parts) -> Connector {
+    let deps = ConnectorDeps {
+        log: parts.log.clone(),
+        topology: installation.topology,
+        http: parts.http.clone(),
+        clock: parts.clock.clone(),
+        random: parts.random.fork(),
+        platform: served.platform.clone(),
+        spec: served.spec.clone(),
+        per_second: served.per_second.clone(),
+        source: served.source.clone(),
+        owner: parts.instance.clone(),
+    };
+    Connector::new(deps, served.policy.clone())
 }
 
 fn endpoint(service: &str, key: &str, listen: SocketAddr, router: axum::Router) -> Endpoint {

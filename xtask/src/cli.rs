@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::simulate::SimulateArgs;
 use crate::stack::{Server, TestSignal};
 
 /// Tasks of this repository.
@@ -21,6 +22,7 @@ Examples:
   cargo xtask up            every service on them; Ctrl-C stops the services
   cargo xtask stack test    everything that needs the real servers
   cargo xtask stack down    stop the servers; what they hold stays
+  cargo xtask simulate      the whole system from seeds, no server needed
 
 Exit codes:
   0 done   1 something was found wrong   64 wrong usage   69 a tool or a server is not there
@@ -32,6 +34,9 @@ docs/stack.md says more.";
 pub enum Command {
     /// Check the style rules over every file that git knows or would add
     Tidy,
+    /// Run the whole system in simulation, from seeds, with faults in every port
+    #[command(after_help = SIMULATE_HELP)]
+    Simulate(SimulateArgs),
     /// Run real Kafka and Cassandra on this machine, for development and tests
     #[command(subcommand, after_help = STACK_HELP)]
     Stack(StackCommand),
@@ -44,6 +49,17 @@ pub enum Command {
     #[command(after_help = MONITOR_HELP)]
     MonitorCheck(MonitorArgs),
 }
+
+const SIMULATE_HELP: &str = "\
+Needs no server. A seed that fails prints what happened to its conversation and the command that
+shows it again; docs/simulation.md says how it works. On a terminal the end is a table, elsewhere
+JSON. Exit code 1: a seed failed, a mistake was not found, or a fault never occurred.
+
+Examples:
+  cargo xtask simulate --minutes 10             what CI runs
+  cargo xtask simulate --seed 4711              one seed, as a failure printed it
+  cargo xtask simulate --seeds 500 --faults log only what goes wrong with the log
+  cargo xtask simulate --mutants                does it find deliberate mistakes?";
 
 const STACK_HELP: &str = "\
 Needs Java 17 or newer and Maven. Everything is in the folder .stack of this repository, the servers

@@ -9,6 +9,7 @@ mod monitoring;
 mod process_record;
 mod project;
 mod services;
+mod simulate;
 mod stack;
 mod tidy;
 mod time_of_day;
@@ -44,6 +45,7 @@ fn run(arguments: &[String], console: &mut Console<'_>) -> io::Result<u8> {
     };
     let outcome = match cli.command {
         Command::Tidy => tidy(console),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Stack(command) => stack::run(&command, console),
         Command::Up(args) => services::up(&args, console),
         Command::Down => services::down(console),
@@ -149,6 +151,7 @@ mod tests {
             &["stack", "kill"],
             &["stack", "kill", "kafka", "--signal", "HUP"],
             &["up", "--fast"],
+            &["simulate", "--seeds", "0"],
         ] {
             let (code, out, err) = ran(arguments);
             assert_eq!((code, out.as_str()), (USAGE, ""), "{arguments:?}");

@@ -2,113 +2,48 @@
 //! ledger, the counted branches.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use chat4all_contracts::{EpochMs, Status, StatusUpdate, topic};
+use chat4all_contracts::{EpochMs, StatusUpdate, topic};
 use chat4all_eventlog::{EventLog, Record, TopicPartition};
+use chat4all_process::Random;
+use chat4all_process::http_client::{HttpClient, HttpPort};
+use chat4all_simulator::{Settings, Simulator};
 use metrics_util::debugging::{DebugValue, Snapshotter};
 use serde_json::Value;
 
+use crate::life::ledger;
+use crate::network::Network;
 use crate::world::World;
+
+/// The most records of a partition that its connector may hold: a full window and one batch.
+const WINDOWS: u64 = 2;
 
 /// See the module.
 pub struct History {
-    pub seed: u64,
     /// When it ended, of its own time.
     pub ended: EpochMs,
     pub records: Vec<Record>,
     pub ledger: Value,
-    pub coverage: Coverage,
-}
-
-/// How often each thing occurred that the seeds must show.
-#[derive(Clone, Debug, Default)]
-pub struct Coverage {
-    seeds: u64,
-    messages: u64,
-    calls: u64,
-    breaker_opened: u64,
-    retries: u64,
-    in_doubt: u64,
-    throttled: u64,
-    refused_accounts: u64,
-    redeliveries: u64,
-    duplicates_skipped: u64,
-    early_receipts: u64,
-    failed: u64,
-}
-
-impl Coverage {
-    pub fn add(&mut self, other: &Coverage) {
-        self.seeds += other.seeds;
-        self.messages += other.messages;
-        self.calls += other.calls;
-        self.breaker_opened += other.breaker_opened;
-        self.retries += other.retries;
-        self.in_doubt += other.in_doubt;
-        self.throttled += other.throttled;
-        self.refused_accounts += other.refused_accounts;
-        self.redeliveries += other.redeliveries;
-        self.duplicates_skipped += other.duplicates_skipped;
-        self.early_receipts += other.early_receipts;
-        self.failed += other.failed;
-    }
-
-    /// Whether everything occurred that must.
-    pub fn is_complete(&self) -> bool {
-        let must_occur = [
-            self.breaker_opened,
-            self.retries,
-            self.in_doubt,
-            self.throttled,
-            self.refused_accounts,
-            self.redeliveries,
-            self.duplicates_skipped,
-            self.early_receipts,
-            self.failed,
-        ];
-        must_occur.iter().all(|count| *count > 0)
-    }
-}
-
-impl fmt::Display for Coverage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} seeds, {} messages, {} calls: breaker opened {}, retries {}, in doubt {}, \
-             throttled {}, refused accounts {}, redeliveries {}, duplicates skipped {}, early receipts {}, failed {}",
-            self.seeds,
-            self.messages,
-            self.calls,
-            self.breaker_opened,
-            self.retries,
-            self.in_doubt,
-            self.throttled,
-            self.refused_accounts,
-            self.redeliveries,
-            self.duplicates_skipped,
-            self.early_receipts,
-            self.failed
-        )
-    }
 }
 
 impl History {
-    /// Asserts that two runs of a seed were the same, byte for byte.
-    pub fn assert_same(&self, other: &History) {
-        let seed = self.seed;
+    /// What differs from another run of the same seed, if anything does.
+    pub fn difference(&self, other: &History) -> Option<String> {
         for (ours, theirs) in self.records.iter().zip(&other.records) {
-            let differs = |what: &str| {
-                format!("seed {seed}: {what} of {ours:?} differs from {theirs:?} in the second run")
-            };
-            assert!(ours.at() == theirs.at(), "{}", differs("the place"));
-            assert!(ours.timestamp == theirs.timestamp, "{}", differs("the time"));
-            assert!(ours == theirs, "{}", differs("the content"));
+            if ours != theirs {
+                return Some(format!("{ours:?} differs from {theirs:?}"));
+            }
         }
-        assert_eq!(self.records.len(), other.records.len(), "seed {seed}: records");
-        assert_eq!(self.ledger, other.ledger, "seed {seed}: ledger");
-        assert_eq!(self.ended, other.ended, "seed {seed}: end");
+        if self.records.len() != other.records.len() {
+            return Some(format!("{} records, then {}", self.records.len(), other.records.len()));
+        }
+        if self.ledger != other.ledger {
+            return Some("the ledgers differ".to_owned());
+        }
+        let (ours, theirs) = (self.ended, other.ended);
+        (ours != theirs).then(|| format!("it ended at {ours:?}, then at {theirs:?}"))
     }
 
     /// The records of a topic.
@@ -124,12 +59,11 @@ impl History {
 
 impl World {
     /// Gathers what a finished run left behind.
-    pub fn history(&self, metrics: &Metrics) -> History {
+    pub fn history(&self) -> History {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let installation = World::installation();
         let (records, ledger) = runtime.block_on(async {
             let mut records = Vec::new();
-            for topic in installation.topology.topics(&installation.platforms) {
+            for topic in self.installation.topology.topics(&self.installation.platforms) {
                 for partition in 0..topic.partitions {
                     let at = TopicPartition::new(&topic.name, partition);
                     records.extend(self.log.read(&at, 0, 1_000_000).await.unwrap());
@@ -137,56 +71,20 @@ impl World {
             }
             (records, self.read_ledger().await)
         });
-        let mut history = History {
-            seed: self.seed,
-            ended: self.now,
-            records,
-            ledger,
-            coverage: Coverage::default(),
-        };
-        history.coverage = coverage(&history, metrics);
-        history
+        History { ended: self.now, records, ledger }
     }
-}
 
-fn coverage(history: &History, metrics: &Metrics) -> Coverage {
-    let outbound = |record: &&Record| record.topic.ends_with("-outbound");
-    let appended = history.records.iter().filter(outbound).count() as u64;
-    let consumed = metrics
-        .sum("chat4all_records_consumed_total", "topic", |topic| topic.ends_with("-outbound"));
-    let is = |expected: &'static str| move |value: &str| value == expected;
-    Coverage {
-        seeds: 1,
-        messages: history.topic(topic::MESSAGES).count() as u64,
-        calls: metrics.calls(),
-        breaker_opened: metrics.sum("chat4all_breaker_transitions_total", "to", is("open")),
-        retries: metrics.sum("chat4all_retries_total", "platform", |_| true),
-        in_doubt: metrics.sum("chat4all_deliveries_total", "outcome", is("in_doubt")),
-        throttled: metrics.sum("chat4all_deliveries_total", "outcome", is("throttled")),
-        refused_accounts: metrics.sum("chat4all_deliveries_total", "outcome", is("account")),
-        redeliveries: consumed.saturating_sub(appended),
-        duplicates_skipped: metrics.sum("chat4all_duplicates_skipped_total", "platform", |_| true),
-        early_receipts: early_receipts(history),
-        failed: history.statuses().filter(|update| update.status == Status::Failed).count() as u64,
+    /// The ledger, read by a simulator that does nothing else.
+    async fn read_ledger(&self) -> Value {
+        let network = Network::default();
+        let http: Arc<dyn HttpPort> = Arc::new(HttpClient::over(network.clone()));
+        let (clock, random) = (self.clock.clone(), Random::seeded(0));
+        let database = self.ledger.clone();
+        let simulator =
+            Simulator::open(Settings::default(), database, http.clone(), clock, random).await;
+        network.listen("127.0.0.1:8090", simulator.unwrap().router());
+        ledger(&*http, 100_000).await
     }
-}
-
-/// Receipts that were in the log before our own report of the acceptance.
-fn early_receipts(history: &History) -> u64 {
-    let mut sent = BTreeSet::new();
-    let mut early = BTreeSet::new();
-    for update in history.statuses() {
-        match update.status {
-            Status::Sent => drop(sent.insert(update.message_id)),
-            Status::Delivered | Status::Read
-                if update.external_id.is_none() && !sent.contains(&update.message_id) =>
-            {
-                early.insert(update.message_id);
-            }
-            _ => {}
-        }
-    }
-    early.len() as u64
 }
 
 /// A metric's name and labels.
@@ -204,7 +102,7 @@ impl Metrics {
         Self { snapshotter, sums: RefCell::default() }
     }
 
-    fn refresh(&self) {
+    pub fn refresh(&self) {
         let mut sums = self.sums.borrow_mut();
         for (key, _, _, value) in self.snapshotter.snapshot().into_vec() {
             let key = key.key();
@@ -219,22 +117,33 @@ impl Metrics {
         }
     }
 
-    /// The sum of a metric's series whose `label` satisfies `chosen`.
-    pub fn sum(&self, name: &str, label: &str, chosen: impl Fn(&str) -> bool) -> u64 {
+    /// A metric's sums by the value of `label`, as of the last [`Metrics::refresh`].
+    pub fn by_label(&self, name: &str, label: &str) -> BTreeMap<String, u64> {
+        let mut found = BTreeMap::new();
+        for ((metric, labels), sum) in &*self.sums.borrow() {
+            let value = labels.iter().find(|(key, _)| metric == name && key == label);
+            if let Some((_, value)) = value {
+                *found.entry(value.clone()).or_default() += *sum as u64;
+            }
+        }
+        found
+    }
+
+    /// I7: nobody holds more than he may.
+    pub fn check_bounds(&self, world: &World) {
         self.refresh();
-        let sums = self.sums.borrow();
-        let has = |labels: &[(String, String)]| labels.iter().any(|(k, v)| k == label && chosen(v));
-        let chosen = sums.iter().filter(|((n, labels), _)| n == name && has(labels));
-        chosen.map(|(_, value)| *value as u64).sum()
-    }
-
-    /// Calls to platforms that have ended.
-    pub fn calls(&self) -> u64 {
-        self.sum("chat4all_deliveries_total", "platform", |_| true)
-    }
-
-    /// Calls to platforms under way.
-    pub fn in_flight(&self) -> u64 {
-        self.sum("chat4all_deliveries_in_flight", "platform", |_| true)
+        for served in world.installation.served.values() {
+            let topic = &served.source.topic;
+            let partitions = u64::from(served.spec.partitions());
+            let most = served.policy.window.get() * WINDOWS * partitions;
+            let parked = self.by_label("chat4all_deliveries_parked", "platform");
+            let name = served.platform.name().as_str();
+            let parked = parked.get(name).copied().unwrap_or(0);
+            // Two connectors of a platform count into the same gauge.
+            if parked > most * 2 {
+                let text = format!("{parked} parked from {topic}, at most {most}");
+                world.watch.object("everything is bounded", None, text);
+            }
+        }
     }
 }
