@@ -11,6 +11,7 @@ use std::time::Duration;
 use chat4all_connector_kit::{InDoubtPolicy, KitSettings};
 use chat4all_contracts::{Reason, Status};
 use chat4all_process::Shutdown;
+use chat4all_process::config::Bounded;
 use tokio::time::{Instant, sleep};
 
 use scripted::{Say, World};
@@ -239,4 +240,29 @@ async fn an_outage_costs_a_probe_a_minute_and_no_message() {
     }
     stop.trigger();
     connector.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_call_starts_after_the_end_of_a_life_whatever_a_message_waits_for() {
+    for (say, reason) in [
+        (Say::FailingFor(3_600), Reason::Expired),
+        (Say::ThrottledRecipient, Reason::Expired),
+        (Say::ThrottledAccount, Reason::Expired),
+        (Say::Doubt, Reason::InDoubt),
+    ] {
+        let world = World::new(move |_, _| say).await;
+        let settings =
+            KitSettings { throttle_pause_ms: Bounded::new(600_000), ..KitSettings::default() };
+        let stop = Shutdown::new();
+        let connector = world.start(settings, &stop);
+        let end = Instant::now() + 15 * SECOND;
+        world.route_with_life(0, "m", "c", "r", 15 * SECOND).await;
+        world.settled(1).await;
+        assert!(Instant::now() < end + 2 * SECOND, "{say:?}: late");
+        let update = world.status_of("m").await.unwrap();
+        assert_eq!((update.status, update.reason), (Status::Failed, Some(reason)), "{say:?}");
+        assert!(world.calls().into_iter().all(|at| at < end), "{say:?}: called after its life");
+        stop.trigger();
+        connector.await.unwrap().unwrap();
+    }
 }

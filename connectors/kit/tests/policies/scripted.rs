@@ -45,6 +45,8 @@ pub enum Say {
     Nothing,
 }
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// How long an answer takes.
 const ANSWER: Duration = Duration::from_millis(100);
 
@@ -204,11 +206,25 @@ impl World {
 
     /// Routes one message of an account.
     pub async fn route(&self, account: u32, id: &str, conversation: &str, receiver: &str) {
+        self.route_with_life(account, id, conversation, receiver, DAY).await;
+    }
+
+    /// The same, with an end of its life.
+    pub async fn route_with_life(
+        &self,
+        account: u32,
+        id: &str,
+        conversation: &str,
+        receiver: &str,
+        life: Duration,
+    ) {
         let text = format!(
             r#"{{"message_id":"{id}","conversation_id":"{conversation}","account":"a{account}",
                 "sender_id":"s","receiver_id":"scripted:{receiver}","content":"t"}}"#
         );
-        let message = Message::parse(text.as_bytes(), self.clock.now()).unwrap();
+        let now = self.clock.now();
+        let message = Message::parse(text.as_bytes(), now).unwrap();
+        let message = Message { expires_at: now.plus(life), ..message };
         let at = TopicPartition::new("scripted-outbound", account);
         let record = topology::outbound(at, &message, Vec::new(), self.clock.now());
         append(&*self.producer, record).await.unwrap();
