@@ -11,6 +11,7 @@ use chat4all::installation::Installation;
 use chat4all::registry::REGISTRY;
 use chat4all::settings::Settings;
 use chat4all_api::ErrorCode;
+use chat4all_connector_kit::platform::Outcome;
 use chat4all_contracts::Reason;
 use chat4all_process::metric::{Kind, Metric};
 use chat4all_process::{ConfigError, config, exit};
@@ -256,6 +257,14 @@ fn the_table_of_failure_reasons_is_that_of_the_code() {
         documented.iter().map(|row| (row[0].clone(), code(&row[1]))).collect();
     assert_eq!(of_page, of_code);
     assert!(documented.iter().all(|row| row[2].len() > 10 && row[3].len() > 10));
+}
+
+#[test]
+fn the_table_of_outcomes_is_that_of_the_code() {
+    let documented = rows("docs/errors.md", "## Outcomes of a call");
+    let words: Vec<String> = documented.iter().map(|row| code(&row[0])).collect();
+    assert_eq!(words, Outcome::WORDS);
+    assert!(documented.iter().flatten().all(|cell| cell.len() > 7));
 }
 
 #[test]
