@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 
-use ::config::{Config, Environment, File, FileFormat};
+use ::config::{Config, Environment, File, FileFormat, ValueKind};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
@@ -116,9 +116,16 @@ fn merge(
 fn read<T: DeserializeOwned>(config: &Config) -> Result<T, ConfigError> {
     serde_path_to_error::deserialize(config.clone()).map_err(|error| {
         let path = error.path().to_string();
-        let value = |key: &str| config.get::<::config::Value>(key).ok().map(|v| v.to_string());
+        let value = |key: &str| shown(&config.get::<::config::Value>(key).ok()?);
         explain(&path, value, &error.into_inner().to_string())
     })
+}
+
+/// A value as an error shows it; a table or a list not at all, since it may hold a secret whose key
+/// nobody looks at.
+fn shown(value: &::config::Value) -> Option<String> {
+    let is_whole = matches!(value.kind, ValueKind::Table(_) | ValueKind::Array(_));
+    (!is_whole).then(|| value.to_string())
 }
 
 /// Reads a section whose shape only its owner knows; `key` is where it stands.
@@ -133,10 +140,11 @@ pub fn section<T: DeserializeOwned>(
         let path = error.path().to_string();
         let shown = |whole: &str| {
             let below = whole.strip_prefix(key)?.trim_start_matches('.');
-            value.pointer(&format!("/{}", below.replace('.', "/"))).map(|v| match v {
-                serde_json::Value::String(text) => text.clone(),
-                other => other.to_string(),
-            })
+            match value.pointer(&format!("/{}", below.replace('.', "/")))? {
+                serde_json::Value::String(text) => Some(text.clone()),
+                serde_json::Value::Object(_) | serde_json::Value::Array(_) => None,
+                other => Some(other.to_string()),
+            }
         };
         let path = if path == "." { key.to_owned() } else { format!("{key}.{path}") };
         explain(&path, shown, &error.into_inner().to_string())
@@ -165,6 +173,13 @@ fn refuse_unknown_variables(environment: &HashMap<String, String>) -> Result<(),
     }
 }
 
+/// The key that is not there, in serde's words or in those of the configuration's crate.
+fn missing(message: &str) -> Option<&str> {
+    let named = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    let ours = || message.strip_prefix("missing configuration field \"")?.split('"').next();
+    named.or_else(ours).map(|key| key.rsplit('.').next().unwrap_or(key))
+}
+
 /// Turns the deserializer's words into key, value, rule and fix.
 fn explain(path: &str, value: impl Fn(&str) -> Option<String>, message: &str) -> ConfigError {
     let path = if path == "." { "" } else { path };
@@ -186,8 +201,8 @@ fn explain(path: &str, value: impl Fn(&str) -> Option<String>, message: &str) ->
             None => ConfigError::missing(&key, rule, &fix),
         };
     }
-    if message.starts_with("missing field") {
-        let key = leaf(&quoted(message));
+    if let Some(name) = missing(message) {
+        let key = leaf(name);
         return ConfigError::missing(
             &key,
             "is required".to_owned(),
@@ -201,6 +216,11 @@ fn explain(path: &str, value: impl Fn(&str) -> Option<String>, message: &str) ->
         None => message.split(" for key").next().unwrap_or(message).to_owned(),
     };
     let fix = "see docs/configuration.md for the key's meaning and bounds";
+    // What stands where keys belong may be the secret that one of them was to hold.
+    let keys = ["must be struct ", "must be a map"];
+    if keys.iter().any(|words| rule.starts_with(words)) {
+        return ConfigError::missing(path, "must be a table of keys".to_owned(), fix);
+    }
     match value(path) {
         Some(value) => ConfigError::of(path, value, rule, fix),
         None => ConfigError::missing(path, rule, fix),
@@ -238,7 +258,10 @@ impl<const MIN: u64, const MAX: u64> Bounded<MIN, MAX> {
 impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Bounded<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let refused = || D::Error::custom(format!("must be a whole number, {MIN} to {MAX}"));
-        let value = i64::deserialize(deserializer).map_err(|_| refused())?;
+        let value = i64::deserialize(deserializer).map_err(|error| {
+            // A number that is not there at all is no number out of bounds.
+            if missing(&error.to_string()).is_some() { error } else { refused() }
+        })?;
         match u64::try_from(value) {
             Ok(value) if (MIN..=MAX).contains(&value) => Ok(Self(value)),
             _ => Err(refused()),
@@ -305,6 +328,16 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_is_missing_is_named() {
+        let text = "[api]\nlisten = '127.0.0.1:8080'\n";
+        let error = load::<Settings>(&[text], None, HashMap::new()).unwrap_err();
+        assert_eq!((error.key.as_str(), error.rule.as_str()), ("api.window", "is required"));
+        let api = serde_json::json!({"listen": "127.0.0.1:8080"});
+        let error = section::<Api>("connectors.x.api", &api).unwrap_err();
+        assert_eq!(error.key, "connectors.x.api.window");
+    }
+
+    #[test]
     fn a_section_is_explained_with_its_whole_key() {
         let api = serde_json::json!({"listen": "x", "window": 5});
         let error = section::<Api>("connectors.x.api", &api).unwrap_err();
@@ -316,6 +349,15 @@ mod tests {
     fn a_secret_is_never_shown() {
         let error = with_env(&[("CHAT4ALL__API__ACCESS_TOKEN", "hunter2")]).unwrap_err();
         assert_eq!(error.value.as_deref(), Some("***"));
+        let listed = "[api]\nlisten = [{access_token = 'hunter2'}]\nwindow = 1";
+        let error = load::<Settings>(&[listed], None, HashMap::new()).unwrap_err();
+        assert_eq!((error.key.as_str(), error.value), ("api.listen", None));
+        let api = serde_json::json!({"listen": {"access_token": "hunter2"}, "window": 1});
+        let error = section::<Api>("connectors.x.api", &api).unwrap_err();
+        assert_eq!((error.key.as_str(), error.value), ("connectors.x.api.listen", None));
+        let error = load::<Settings>(&["api = 'hunter2'"], None, HashMap::new()).unwrap_err();
+        let told = (error.key.as_str(), error.value.as_deref(), error.rule.as_str());
+        assert_eq!(told, ("api", None, "must be a table of keys"));
         let broken = load::<Settings>(&["[api]\naccess_token = 'hunter2"], None, HashMap::new());
         let error = format!("{:?}", broken.unwrap_err());
         assert!(!error.contains("hunter2"), "{error}");
