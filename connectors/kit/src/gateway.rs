@@ -185,7 +185,13 @@ impl Actor for Gateway {
 }
 
 impl GatewayState {
+    /// A job that cannot start any more is answered at once: if it waited for the next look, the
+    /// expired messages of one conversation would end one a look, each behind the one before it.
     fn park(&mut self, job: Box<Job>) {
+        let now = self.args.clock.now();
+        if job.cannot_start(now).is_some() {
+            return job.answer_without_a_call(now);
+        }
         self.parked.push(job.message.receiver_id.clone(), job, Instant::now());
     }
 

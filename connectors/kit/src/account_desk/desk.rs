@@ -174,8 +174,12 @@ impl Desk {
     }
 
     /// Publishes the states that are due, at the end those that say something new; answers when
-    /// the next one is.
+    /// the next one is. Before the orders are known nothing is said: a paused account would be
+    /// called active, and so would accounts that nobody calls because the log cannot be read.
     async fn publish_what_is_due(&mut self, is_last: bool) -> Option<Instant> {
+        if !self.has_read {
+            return None;
+        }
         let mut next: Option<Instant> = None;
         for account in self.steering().accounts() {
             let Some((orders, sign)) = self.steering().look(&account) else { continue };

@@ -221,6 +221,22 @@ async fn a_message_that_waits_in_a_paused_account_expires_and_is_never_called() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_conversation_that_expires_while_its_account_is_paused_ends_at_once() {
+    let steering = free();
+    let main = AccountName::new("main").unwrap();
+    steering.order(&main, Orders { paused: true, applied: Some(3) });
+    let mut scene = Scene::with(Lease::default(), steering).await;
+    let before = Instant::now();
+    // As a worker does: the next message of a lane comes once the one before has its end.
+    for offset in 0..100 {
+        let life = Duration::from_secs(60).saturating_sub(before.elapsed());
+        scene.deliver(offset, life);
+        assert_eq!(scene.told().await, (offset, CallResult::Expired));
+    }
+    assert!(before.elapsed() <= Duration::from_secs(62), "{:?}", before.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_called_before_the_orders_have_been_read() {
     let steering = unread();
     let mut scene = Scene::with(Lease::default(), steering.clone()).await;

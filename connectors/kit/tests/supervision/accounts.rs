@@ -76,6 +76,8 @@ async fn a_paused_account_sends_nothing_also_after_a_restart_and_everything_once
         shutdown.trigger();
         connector.await.unwrap().unwrap();
         assert_eq!(world.answers.calls(), 0, "a paused account calls nobody");
+        let is_paused = |state: &AccountState| state.state == AccountCondition::Paused;
+        assert!(world.states().await.iter().all(is_paused), "it never says that it is active");
     }
     let at = TopicPartition::new("plain-outbound", 0);
     let committed = world.log.committed("plain-connector-group", &[at]).await.unwrap();
