@@ -85,7 +85,7 @@ const COMMAND: &[ErrorCode] = &[
     StoreUnavailable,
 ];
 
-const ACCOUNTS: &[ErrorCode] = &[Overloaded, AccountsUnavailable];
+const ACCOUNTS: &[ErrorCode] = &[UnknownField, InvalidField, Overloaded, AccountsUnavailable];
 const ORDER: &[ErrorCode] = &[
     MalformedJson,
     UnknownField,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::Uri;
 use chat4all_contracts::fields::Rule;
 use chat4all_contracts::{ConversationId, MessageId};
@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use crate::cursor;
 use crate::deadline::Deadline;
 use crate::error_code::ErrorCode;
+use crate::letters::parameters;
 use crate::problem::Problem;
 use crate::send_request::unknown_field;
 use crate::shared::Shared;
@@ -130,9 +131,7 @@ pub(crate) fn limit_of(text: &str) -> Result<usize, Problem> {
 
 fn page_of(conversation: &ConversationId, uri: &Uri) -> Result<(usize, Option<Cursor>), Problem> {
     let (mut limit, mut after) = (DEFAULT_PAGE, None);
-    let parameters: Query<Vec<(String, String)>> = Query::try_from_uri(uri)
-        .map_err(|_| Problem::invalid("query", Rule::new("must be name=value pairs")))?;
-    for (name, value) in &parameters.0 {
+    for (name, value) in &parameters(uri)? {
         match name.as_str() {
             "limit" => limit = limit_of(value)?,
             "cursor" => {

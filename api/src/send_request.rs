@@ -211,7 +211,10 @@ pub(crate) fn unknown_field(name: &str, known: &[&str]) -> Problem {
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
     let shown = if like_a_name { name.to_owned() } else { "(a field)".to_owned() };
-    let rule = format!("is not known here; known are {}", known.join(", "));
+    let rule = match known {
+        [] => "is not known here; none is".to_owned(),
+        known => format!("is not known here; known are {}", known.join(", ")),
+    };
     Problem::field(ErrorCode::UnknownField, shown, rule)
 }
 

@@ -149,6 +149,8 @@ async fn what_is_wrong_with_a_command_is_said_and_nothing_is_appended() {
         let named = problem["field"].as_str().unwrap_or_default();
         assert!(field.is_empty() || named == field, "{path} {body}: {problem}");
     }
+    let filtered = world.get("/v1/accounts?platform=whatsapp").await;
+    assert_eq!(filtered.refused(400, "unknown_field")["field"], "platform");
     let text = [("Content-Type", "text/plain")];
     world.post_to(pause, &text, "{}").await.refused(415, "unsupported_media_type");
     let end = world.log.bounds(&TopicPartition::new("accounts", 0)).await.unwrap().end;

@@ -129,7 +129,8 @@ async fn an_open_message_says_where_it_waits_and_why() {
     route(&world).await;
     assert_eq!(waits(&world).await.0, "connector_backlog");
     say(&world, AccountCondition::Active, 7).await;
-    let paced = ("paced".to_owned(), "7 messages wait for the account's pace".to_owned());
+    let paced =
+        ("paced".to_owned(), "for the account's pace, or its receiver's: 7 wait".to_owned());
     assert_eq!(waits(&world).await, paced);
     say(&world, AccountCondition::Open, 7).await;
     let why = "the account is open until 2023-11-14T22:13:20.123Z";
@@ -208,6 +209,7 @@ async fn what_is_wrong_with_a_question_is_said() {
         ("cursor=x", "invalid_cursor", "cursor"),
         (&other_filter, "invalid_cursor", "cursor"),
         ("reason=lost", "unknown_field", "reason"),
+        ("older_than=5m&older_than=6m", "invalid_field", "query"),
     ] {
         let problem = world.get(&format!("/v1/open?{query}")).await.refused(400, code);
         assert_eq!(problem["field"], field, "{query}");

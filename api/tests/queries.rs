@@ -135,6 +135,7 @@ async fn a_wrong_query_is_refused_by_name() {
         ("cursor=x", "invalid_cursor", "cursor"),
         ("cursor=", "invalid_cursor", "cursor"),
         ("limmit=5", "unknown_field", "limmit"),
+        ("limit=5&limit=6", "invalid_field", "query"),
     ] {
         let answer = world.get(&format!("/v1/conversations/c1/messages?{query}")).await;
         assert_eq!(answer.refused(400, code)["field"], field);

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::Uri;
 use chat4all_eventlog::{Fed, Feed};
 use chat4all_process::Shutdown;
 
@@ -20,7 +21,9 @@ pub(crate) use command::{close_breaker, pause, resume};
 pub(crate) use view::AccountList;
 
 use crate::error_code::ErrorCode;
+use crate::letters::parameters;
 use crate::problem::Problem;
+use crate::send_request::unknown_field;
 use crate::shared::Shared;
 
 /// List the accounts
@@ -37,7 +40,11 @@ use crate::shared::Shared;
 )]
 pub(crate) async fn list_accounts(
     State(api): State<Arc<Shared>>,
+    uri: Uri,
 ) -> Result<Json<AccountList>, Problem> {
+    if let Some((name, _)) = parameters(&uri)?.first() {
+        return Err(unknown_field(name, &[]));
+    }
     let now = api.clock.now();
     let list = api.accounts.read(|board| AccountList::of(&api.platforms, board, now));
     list.map(Json).ok_or_else(|| Problem::of(ErrorCode::AccountsUnavailable))

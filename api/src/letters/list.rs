@@ -33,10 +33,16 @@ pub(crate) struct LetterPageView {
     next_cursor: Option<String>,
 }
 
-/// The parameters of a query. The rejection's own text is not passed on: it may quote.
+/// The parameters of a query, each at most once: of two that differ, one would be ignored. The
+/// rejection's own text is not passed on: it may quote.
 pub(crate) fn parameters(uri: &Uri) -> Result<Vec<(String, String)>, Problem> {
-    let Query(pairs) = Query::try_from_uri(uri)
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
         .map_err(|_| Problem::invalid("query", Rule::new("must be name=value pairs")))?;
+    let mut names: Vec<&str> = pairs.iter().map(|(name, _)| &**name).collect();
+    names.sort_unstable();
+    if names.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(Problem::invalid("query", Rule::new("must have each parameter only once")));
+    }
     Ok(pairs)
 }
 

@@ -110,7 +110,7 @@ async fn read(
 fn of_account(api: &Shared, message: &Message) -> Wait {
     let backlog = || Wait {
         place: "connector_backlog",
-        why: "the connector has not come to it, or is calling".to_owned(),
+        why: "the connector has not come to it, is calling, or waits to call again".to_owned(),
     };
     let (platform, account) = api.way_of(message);
     let (Some((platform, _)), Some(account)) = (api.platforms.get(platform), account) else {
@@ -124,7 +124,7 @@ fn of_account(api: &Shared, message: &Message) -> Wait {
         AccountCondition::Active if state.parked == 0 => backlog(),
         AccountCondition::Active => Wait {
             place: "paced",
-            why: format!("{} messages wait for the account's pace", state.parked),
+            why: format!("for the account's pace, or its receiver's: {} wait", state.parked),
         },
         parked => Wait { place: "parked", why: format!("the account is {}{until}", parked.word()) },
     }
