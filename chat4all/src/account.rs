@@ -100,7 +100,11 @@ async fn order(client: &ApiClient, args: &AccountOrderArgs, word: &str) -> Resul
         let fix = "name the account as platform:account; `chat4all account list` shows them";
         return Err(Failure::new(exit::CONFIGURATION, fix));
     };
-    let mut body = json!({ "by": args.by });
+    let mut body = json!({});
+    // An environment may set USER to nothing.
+    if !args.by.is_empty() {
+        body["by"] = json!(args.by);
+    }
     if let Some(reason) = &args.reason {
         body["reason"] = json!(reason);
     }

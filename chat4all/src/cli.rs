@@ -113,8 +113,9 @@ pub(crate) struct OpenArgs {
     #[arg(long, value_name = "NAME")]
     pub account: Option<String>,
     /// The most messages that are shown
-    #[arg(long, default_value_t = 100, value_name = "COUNT")]
-    pub limit: usize,
+    #[arg(long, default_value_t = 100, value_name = "COUNT",
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
     #[command(flatten)]
     pub api: ApiArgs,
 }
@@ -122,11 +123,12 @@ pub(crate) struct OpenArgs {
 const OPEN_HELP: &str = "\
 Where a message can wait:
   router_backlog     before the router
-  connector_backlog  before its connector, or being called
-  paced              for its account's pace
+  connector_backlog  before its connector, being called, or between two calls
+  paced              for its account's pace, or for a pause of its receiver's
   parked             its account is paused, refused, throttled, or its breaker is open
   in_doubt           for a receipt: a call was made and no answer came
   projection_behind  for the store to hear of its outcome
+  unknown            the log does not answer
 
 Example:
   chat4all open --older-than 5m";

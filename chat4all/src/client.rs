@@ -54,18 +54,24 @@ impl ApiClient {
             request = request.header("idempotency-key", key);
         }
         let body = body.map(Value::to_string).unwrap_or_default();
-        let request = request.body(Bytes::from(body)).map_err(|_| {
+        let request = request.body(Bytes::from(body)).ok();
+        let request = request.filter(|request| request.uri().authority().is_some());
+        let request = request.ok_or_else(|| {
             let text =
                 "--api must be an address such as http://127.0.0.1:8080, and a key printable";
             Failure::new(exit::CONFIGURATION, text)
         })?;
         let answer =
             self.http.call(request, TIMEOUT).await.map_err(|error| self.unreachable(error))?;
-        let document: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
-        if answer.status().is_success() {
-            return Ok(document);
-        }
-        Err(problem(answer.status(), &document))
+        let status = answer.status();
+        // Whatever else listens there must not look like an API that has nothing to tell.
+        let document = serde_json::from_slice::<Value>(answer.body()).ok();
+        let document = document.filter(|document| is_ours(status, document));
+        let document = document.ok_or_else(|| {
+            let text = format!("what answers at {} is not the API: HTTP {status}", self.base);
+            Failure::new(exit::UNSUCCESSFUL, text)
+        })?;
+        if status.is_success() { Ok(document) } else { Err(problem(status, &document)) }
     }
 
     fn unreachable(&self, error: CallError) -> Failure {
@@ -80,10 +86,14 @@ impl ApiClient {
     }
 }
 
+/// Whether the API answers like this: with an object, and with a word for whatever is wrong.
+fn is_ours(status: StatusCode, document: &Value) -> bool {
+    document.is_object() && (status.is_success() || document["code"].is_string())
+}
+
 fn problem(status: StatusCode, document: &Value) -> Failure {
     let text = |name: &str| document[name].as_str().unwrap_or_default().to_owned();
     let detail = match (text("detail"), text("fix")) {
-        (detail, _) if detail.is_empty() => format!("HTTP {status}"),
         (detail, fix) if fix.is_empty() => detail,
         (detail, fix) => format!("{detail}\n  fix: {fix}"),
     };

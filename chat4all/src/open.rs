@@ -41,9 +41,10 @@ async fn fetch(client: &ApiClient, args: &OpenArgs) -> Result<(Vec<Value>, bool)
     ];
     let filter: Vec<_> =
         filter.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let most = args.limit as usize;
     let (mut messages, mut cursor) = (Vec::new(), None::<String>);
-    while messages.len() < args.limit {
-        let limit = (args.limit - messages.len()).min(MOST_OF_PAGE).to_string();
+    while messages.len() < most {
+        let limit = (most - messages.len()).min(MOST_OF_PAGE).to_string();
         let mut parameters = filter.clone();
         parameters.push(("limit", &limit));
         parameters.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));

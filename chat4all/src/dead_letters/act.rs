@@ -88,9 +88,10 @@ pub(super) async fn act(
         }
         return Ok(planned.code());
     }
-    let mut tally = Tally { refused: planned.refused, ..Tally::default() };
-    let is_done = |result: &&Value| result["outcome"] == "would_do";
-    let ids: Vec<&Value> = planned.results.iter().filter(is_done).map(|r| &r["id"]).collect();
+    let is_wanted = |result: &Value| result["outcome"] == "would_do";
+    let (wanted, results): (Vec<Value>, _) = planned.results.into_iter().partition(is_wanted);
+    let mut tally = Tally { refused: planned.refused, results, ..Tally::default() };
+    let ids: Vec<&Value> = wanted.iter().map(|result| &result["id"]).collect();
     for ids in ids.chunks(PAGE) {
         let body = body(args, expires_in, ("ids", json!(ids)), false);
         tally.add(&client.call(Method::POST, &action.path(), None, Some(&body)).await?);

@@ -89,4 +89,8 @@ async fn an_operator_tries_a_refused_account_again_and_mistakes_are_named() {
         assert_eq!(ended.code, Some(code), "{ended:?}");
         assert!(ended.stderr.contains(word), "{}", ended.stderr);
     }
+    // As with a variable USER that is empty.
+    let nameless = ["account", "resume", "whatsapp:default", "--by", ""];
+    let resumed = installation.client(&nameless).await;
+    assert_eq!(document(&resumed.stdout)["by"], "unknown", "{resumed:?}");
 }

@@ -18,6 +18,22 @@ async fn send_without_a_server_says_how_to_start_one() {
 }
 
 #[tokio::test]
+async fn whatever_else_answers_is_not_taken_for_the_api() {
+    let mut installation = Installation::new();
+    let _running = installation.start().await;
+    // A page that is no JSON, and one that is not there.
+    for api in [format!("{}/metrics?", installation.url("api")), installation.url("simulator")] {
+        let listed = installation.run(&["account", "list", "--api", &api]).await;
+        assert_eq!((listed.code, &*listed.stdout), (Some(1), ""), "{listed:?}");
+        assert!(listed.stderr.contains("is not the API"), "{}", listed.stderr);
+    }
+    for api in ["", "127.0.0.1", "/v1"] {
+        let listed = installation.run(&["account", "list", "--api", api]).await;
+        assert_eq!(listed.code, Some(64), "{listed:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_bad_receiver_and_an_unknown_message_are_named() {
     let mut installation = Installation::new();
     let _running = installation.start().await;
