@@ -54,6 +54,7 @@ async fn a_call_that_hangs_does_not_hold_up_a_stop_for_longer_than_its_timeout()
     assert_eq!(running.terminate().await, Some(0));
     let running = installation.start().await;
     let ledger = traffic.arrives("SIGTERM with a hanging call", &installation, &http).await;
-    assert_eq!(ledger.total("duplicates"), 1, "the call in doubt is made again");
+    // The platform had taken the message before it hung, and its receipt came while we drained.
+    assert_eq!(ledger.total("duplicates"), 0, "its receipt settles the call in doubt");
     assert_eq!(running.terminate().await, Some(0));
 }
