@@ -72,8 +72,9 @@ struct State {
     last_member: u64,
     last_epoch: u64,
     last_release: u64,
-    /// Wakes whoever follows a partition without a group.
-    followed: BTreeMap<TopicPartition, watch::Sender<()>>,
+    /// Wakes whoever follows a partition without a group, in the order in which they began. One
+    /// channel for each: several waiters of one channel wake in random order (I9).
+    followed: BTreeMap<TopicPartition, Vec<watch::Sender<()>>>,
 }
 
 impl Groups {
@@ -96,15 +97,20 @@ impl Groups {
 
     /// Changes whenever a partition has new records.
     pub(crate) fn woken_by(&self, at: &TopicPartition) -> watch::Receiver<()> {
-        let new = || watch::Sender::new(());
-        self.with(|state| state.followed.entry(at.clone()).or_insert_with(new).subscribe())
+        let (wake, woken) = watch::channel(());
+        self.with(|state| {
+            let followers = state.followed.entry(at.clone()).or_default();
+            followers.retain(|follower| !follower.is_closed());
+            followers.push(wake);
+        });
+        woken
     }
 
     /// Wakes the owners and followers of partitions that have new records.
     pub(crate) fn appended(&self, partitions: &[TopicPartition]) {
         self.with(|state| {
-            for followed in partitions.iter().filter_map(|at| state.followed.get(at)) {
-                followed.send_replace(());
+            for follower in partitions.iter().filter_map(|at| state.followed.get(at)).flatten() {
+                follower.send_replace(());
             }
             for group in state.groups.values() {
                 for at in partitions {
