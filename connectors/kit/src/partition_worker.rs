@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat4all_contracts::{DeadLetter, Message, PlatformSpec, Reason};
+use chat4all_contracts::mutant::{self, Mutant};
+use chat4all_contracts::{ConversationId, DeadLetter, Message, PlatformSpec, Reason};
 use chat4all_eventlog::tracker::{OffsetTracker, Received};
 use chat4all_eventlog::{Assignment, Epoch, EventLog, LogError, Record, TopicPartition, Topology};
 use chat4all_process::backoff::{Backoff, BackoffPolicy};
@@ -354,7 +355,10 @@ impl WorkerState {
 
     fn enqueue(&mut self, message: Message, record: Record, myself: &ActorRef<WorkerMsg>) {
         let account = message.account.as_ref().unwrap_or(&self.deps.spec.default_account).clone();
-        let lane = LaneKey { account, conversation: message.conversation_id.clone() };
+        let mut lane = LaneKey { account, conversation: message.conversation_id.clone() };
+        if mutant::is_on(Mutant::TwoInALane) {
+            lane.conversation = one_for(&message);
+        }
         let message = Arc::new(message);
         let (tries, backoff, phase) = (Tries::default(), None, Phase::Waiting);
         let entry = Entry { record, message, tries, backoff, phase };
@@ -426,7 +430,7 @@ impl WorkerState {
         match next {
             Next::Stay => {}
             Next::Again => self.start(lane, myself),
-            Next::AgainAfter(wait) => self.start_after(wait, lane, myself),
+            Next::AgainAfter(wait) => start_in(wait, lane, offset, myself),
             Next::AgainUnlessReceipt(wait) => {
                 let (to, of) = (myself.clone(), lane.clone());
                 let receipt = self.deps.receipts.wait_for(entry.subject(), to, of, offset);
@@ -467,7 +471,19 @@ impl WorkerState {
         let Some(entry) = self.lanes.first_mut(&lane) else { return };
         let (wait, offset) =
             (wait.min(entry.message.expires_at.since(self.deps.clock.now())), entry.record.offset);
-        // The timer outlives a worker that is gone; its message then goes nowhere.
-        drop(myself.send_after(wait, move || WorkerMsg::RetryDue(lane, offset)));
+        start_in(wait, lane, offset, myself);
     }
+}
+
+/// Starts a lane again after exactly this wait. While a gateway is being replaced nobody can say
+/// that a message has expired, and asking without a pause would be a loop without end.
+fn start_in(wait: Duration, lane: LaneKey, offset: u64, myself: &ActorRef<WorkerMsg>) {
+    // The timer outlives a worker that is gone; its message then goes nowhere.
+    drop(myself.send_after(wait, move || WorkerMsg::RetryDue(lane, offset)));
+}
+
+/// A conversation of a message's own; a mistake ([`Mutant::TwoInALane`]).
+fn one_for(message: &Message) -> ConversationId {
+    let own = ConversationId::new(message.message_id.as_str());
+    own.unwrap_or_else(|_| message.conversation_id.clone())
 }
