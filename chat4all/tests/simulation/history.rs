@@ -31,10 +31,14 @@ pub struct History {
 impl History {
     /// What differs from another run of the same seed, if anything does.
     pub fn difference(&self, other: &History) -> Option<String> {
-        for (ours, theirs) in self.records.iter().zip(&other.records) {
-            if ours != theirs {
-                return Some(format!("{ours:?} differs from {theirs:?}"));
-            }
+        let pairs = self.records.iter().zip(&other.records).filter(|(ours, theirs)| ours != theirs);
+        // The first in time leads to the cause.
+        if let Some((ours, theirs)) = pairs.min_by_key(|(ours, _)| ours.timestamp) {
+            let text = |record: &Record| {
+                let value = String::from_utf8_lossy(&record.value);
+                format!("{record:?} of {:?}: {value}", record.timestamp)
+            };
+            return Some(format!("{}\ndiffers from\n{}", text(ours), text(theirs)));
         }
         if self.records.len() != other.records.len() {
             return Some(format!("{} records, then {}", self.records.len(), other.records.len()));

@@ -11,13 +11,24 @@ use chat4all_eventlog::faulty::{AppendFault, CommitFault, Faults};
 use chat4all_eventlog::{Assignment, Commit, LogError, NewRecord, TopicPartition};
 
 use crate::faults::{Dice, Fault};
-use crate::watch::Watch;
+use crate::watch::{Watch, base_of};
 
 /// How long a group waits for a silent member: longer than the longest call.
 pub const SESSION: Duration = Duration::from_secs(10);
 
 /// A panic that was asked for: the hook does not tell it.
 pub struct Injected;
+
+/// An owner commits at least so often, unless a commit takes its time.
+const REGULARLY: Duration = Duration::from_millis(1_500);
+
+/// When a group's commits were sent.
+#[derive(Clone, Copy, Default)]
+struct Sent {
+    last: Duration,
+    /// The same, or zero where it says nothing of what the sender knew.
+    judged: Duration,
+}
 
 /// One process's.
 pub struct LogFaults {
@@ -27,7 +38,7 @@ pub struct LogFaults {
     /// Whether the process is dead.
     killed: AtomicBool,
     /// The commit under way of each group: when it was sent.
-    sent: Mutex<BTreeMap<String, Duration>>,
+    sent: Mutex<BTreeMap<String, Sent>>,
     /// The last commit of each partition, whose note another one may get.
     notes: Mutex<BTreeMap<TopicPartition, Commit>>,
 }
@@ -47,6 +58,15 @@ impl LogFaults {
         self.killed.load(Ordering::Relaxed)
     }
 
+    /// Remembers when a commit of a group is sent; not at all for the first one after a long wait,
+    /// during which the sender may have heard nothing.
+    fn note_sending(&self, group: &str) {
+        let (now, mut all) = (self.watch.now(), self.sent.lock().unwrap());
+        let sent = all.entry(group.to_owned()).or_default();
+        let waited = now.saturating_sub(sent.last) > REGULARLY;
+        *sent = Sent { last: now, judged: if waited { Duration::ZERO } else { now } };
+    }
+
     /// Gives the first commit the note of another partition, written for another offset.
     fn swap_note(&self, commits: &mut [Commit]) {
         let mut notes = self.notes.lock().unwrap();
@@ -55,7 +75,9 @@ impl LogFaults {
         }
         let Some(first) = commits.first_mut() else { return };
         let other = notes.values().find(|other| {
-            other.at != first.at && other.offset != first.offset && !other.note.is_empty()
+            // A member that begins repeats the note that it was given: maybe a foreign one.
+            let base = base_of(&other.note);
+            other.at != first.at && base.is_some_and(|base| base != first.offset)
         });
         if let Some(other) = other
             && self.dice.roll(Fault::ForeignNote)
@@ -90,7 +112,7 @@ impl Faults for LogFaults {
     }
 
     fn appended(&self, record: &NewRecord) {
-        self.watch.appended(record);
+        self.watch.appended(self.process, record);
     }
 
     fn commit(&self, commits: &[Commit]) {
@@ -108,7 +130,7 @@ impl Faults for LogFaults {
         if self.is_killed() {
             return Some(CommitFault::Failed);
         }
-        self.sent.lock().unwrap().insert(group.to_owned(), self.watch.now());
+        self.note_sending(group);
         if commits.iter().any(|commit| commit.at.topic.ends_with("-outbound")) {
             self.swap_note(commits);
         }
@@ -134,7 +156,7 @@ impl Faults for LogFaults {
 
     fn committed(&self, group: &str, commits: &[Commit]) {
         let sent = self.sent.lock().unwrap().get(group).copied();
-        self.watch.committed(group, commits, sent.unwrap_or_default());
+        self.watch.committed(group, commits, sent.unwrap_or_default().judged);
     }
 
     fn read(&self) -> Option<LogError> {

@@ -65,6 +65,7 @@ fn main() -> ExitCode {
             }
         };
         runner::keep_panics();
+        runner::watch_for_stuck_runs();
         return simulate(&options);
     }
     as_test(&words[1..])

@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -45,6 +46,34 @@ pub enum Until {
     Time(Instant),
 }
 
+/// What each thread runs, and since when.
+static RUNNING: Mutex<Vec<(ThreadId, u64, Instant)>> = Mutex::new(Vec::new());
+
+/// A run takes a second; one that takes so long never ends, because its time stands still.
+const STUCK: Duration = Duration::from_secs(300);
+
+/// Ends the program when a run does not end: a thread cannot be ended from outside.
+pub fn watch_for_stuck_runs() {
+    std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.unwrap().block_on(async {
+            loop {
+                tokio::time::sleep(Duration::from_secs(5)).await; // sleep: how often it looks
+                end_if_stuck();
+            }
+        })
+    });
+}
+
+fn end_if_stuck() {
+    let running = RUNNING.lock().unwrap();
+    if let Some((_, seed, _)) = running.iter().find(|(_, _, since)| since.elapsed() > STUCK) {
+        eprintln!("seed {seed} does not end: something goes on without its time moving");
+        eprintln!("replay: {}", crate::report::replay(*seed));
+        std::process::exit(1);
+    }
+}
+
 /// Panics are kept for their run, not printed among the progress.
 pub fn keep_panics() {
     std::panic::set_hook(Box::new(|panic| {
@@ -55,7 +84,11 @@ pub fn keep_panics() {
 /// Runs one seed; a panic is a violation.
 pub fn run(seed: u64, allowed: &Allowed) -> Result<Finished, Box<Failed>> {
     PANICKED.with(|kept| kept.borrow_mut().take());
-    match catch_unwind(AssertUnwindSafe(|| World::run(seed, allowed))) {
+    let thread = std::thread::current().id();
+    RUNNING.lock().unwrap().push((thread, seed, now()));
+    let result = catch_unwind(AssertUnwindSafe(|| World::run(seed, allowed)));
+    RUNNING.lock().unwrap().retain(|(other, _, _)| *other != thread);
+    match result {
         Ok(finished) => match &finished.violation {
             None => Ok(finished),
             Some(violation) => {

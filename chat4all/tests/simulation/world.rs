@@ -94,9 +94,11 @@ impl World {
         };
         let log = InlineLog::new(options, clock.clone(), random.fork());
         let dice = Dice::new(random.fork(), allowed);
-        let policy = Policy { max_attempts: MAX_ATTEMPTS, breaker_failures: BREAKER_FAILURES };
+        let by_rate = random.chance(1, 2);
+        let breaker_failures = (!by_rate).then_some(BREAKER_FAILURES);
+        let policy = Policy { max_attempts: MAX_ATTEMPTS, breaker_failures };
         let watch = Watch::new(log.clone(), clock.clone(), policy, Story::default());
-        let mut installation = Self::installation(&random);
+        let mut installation = Self::installation(&random, by_rate);
         Panics::around(&mut installation, &dice, &watch);
         let groups = groups(&installation);
         watch.reads(groups.iter().map(|(_, at)| at).filter(|at| is_outbound(at)).cloned());
@@ -145,8 +147,9 @@ impl World {
     }
 
     /// The configuration: two WhatsApp numbers, one Instagram page, short waits; every second run
-    /// has a small window.
-    fn installation(random: &Random) -> Installation {
+    /// has a small window. `by_rate` = breakers open at a rate of failures, too.
+    fn installation(random: &Random, by_rate: bool) -> Installation {
+        let percent = if by_rate { "50" } else { "101" };
         let window = if random.chance(1, 2) { "8" } else { "4000" };
         let policy = [
             ("IN_DOUBT_WAIT_MS", "3000"),
@@ -154,6 +157,7 @@ impl World {
             ("CALL_TIMEOUT_MS", "6000"),
             ("MAX_ATTEMPTS", "4"),
             ("BREAKER_LONGEST_MS", "5000"),
+            ("BREAKER_FAILURE_PERCENT", percent),
             ("RETRY_LONGEST_MS", "8000"),
             ("COMMIT_INTERVAL_MS", "200"),
             ("WINDOW", window),

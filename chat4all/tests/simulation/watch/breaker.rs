@@ -25,7 +25,9 @@ impl Model {
     }
 
     /// It has ended with this outcome.
-    pub fn end(&mut self, began: Began, outcome: &str, limit: u32) {
+    /// `limit` failures in a row open it; `None` = it may open earlier, so nothing is known.
+    pub fn end(&mut self, began: Began, outcome: &str, limit: Option<u32>) {
+        let Some(limit) = limit else { return };
         if began.probe && began.era == self.era {
             self.probes = self.probes.saturating_sub(1);
         }

@@ -3,7 +3,7 @@
 use chat4all_contracts::MessageId;
 
 use super::breaker::Began;
-use super::{State, Watch};
+use super::{ONE_PROBE, State, Watch};
 
 /// A call under way. Dropped without [`Call::end`], it was cut off.
 pub struct Call {
@@ -37,7 +37,7 @@ impl Watch {
         state.tell(Some(id), format!("process {process} calls{probe}"));
         if probes > 1 {
             let text = format!("{probes} probes of {account} at once");
-            state.object("one probe at a time", Some(id), text);
+            state.object(ONE_PROBE, Some(id), text);
         }
         if let Some(known) = state.messages.get_mut(id) {
             known.calls += 1;

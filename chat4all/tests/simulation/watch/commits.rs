@@ -11,9 +11,9 @@ use chat4all_eventlog::{Assignment, Commit, Record, TopicPartition, note};
 
 use super::{State, Watch};
 
-/// A commit covers what was acknowledged this long before it was sent: two intervals, and the
-/// messages between the actors.
-const COVERED_AFTER: Duration = Duration::from_secs(1);
+/// A commit covers what was acknowledged this long before it was sent: two intervals, the messages
+/// between the actors, and a commit that took its time.
+const COVERED_AFTER: Duration = Duration::from_secs(2);
 
 impl Watch {
     /// The platforms' topics, from their beginning.
@@ -65,8 +65,11 @@ impl State {
             return;
         }
         if at.topic.ends_with("-outbound") {
-            let beyond = if noted.is_empty() { String::new() } else { format!(" and {noted:?}") };
-            self.tell(None, format!("{at} is done up to {}{beyond}", commit.offset));
+            if commit.offset != from || noted != known {
+                let beyond = format!(", and {noted:?}");
+                let beyond = if noted.is_empty() { "" } else { &beyond };
+                self.tell(None, format!("{at} is done up to {}{beyond}", commit.offset));
+            }
             let new = (from..commit.offset).chain(noted.iter().copied());
             for offset in new.filter(|offset| !known.contains(offset)).collect::<Vec<_>>() {
                 self.check_done(at, offset);
@@ -120,12 +123,16 @@ impl State {
             return;
         }
         let key = (group.to_owned(), commit.at.clone());
-        let assigned = self.progress.get(&key).map_or(sent, |progress| progress.assigned);
+        let (assigned, owner) = self
+            .progress
+            .get(&key)
+            .map_or((sent, 0), |progress| (progress.assigned, progress.owner));
         let late = self.messages.values().find(|known| {
             let Some((at, offset)) = known.records.first() else { return false };
             let done_in_time = known
                 .settled
-                .is_some_and(|settled| settled >= assigned && settled + COVERED_AFTER < sent);
+                // What a former owner still reports, this one does not know.
+                .is_some_and(|(at, by)| by == owner && at >= assigned && at + COVERED_AFTER < sent);
             *at == commit.at
                 && done_in_time
                 && *offset >= commit.offset
@@ -134,7 +141,7 @@ impl State {
         });
         let late = late.map(|known| known.message.message_id.clone());
         if let Some(id) = late {
-            let text = format!("acknowledged a second before the commit at {}", commit.offset);
+            let text = format!("acknowledged two seconds before the commit at {}", commit.offset);
             self.object("a commit covers what is done", Some(&id), text);
         }
     }
@@ -151,7 +158,7 @@ impl State {
 }
 
 /// The base that a note was written for: read here a second time.
-fn base_of(note: &str) -> Option<u64> {
+pub fn base_of(note: &str) -> Option<u64> {
     let bytes = STANDARD_NO_PAD.decode(note).ok()?;
     Some(u64::from_be_bytes(bytes.get(8..16)?.try_into().ok()?))
 }

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use breaker::Model;
 pub use calls::{Call, Ended};
+pub use commits::base_of;
 pub use story::Story;
 
 /// What a check found: its name, and words that name the message.
@@ -35,7 +36,8 @@ pub struct Violation {
 #[derive(Clone, Copy)]
 pub struct Policy {
     pub max_attempts: u32,
-    pub breaker_failures: u32,
+    /// `None` = breakers open at a rate of failures, too.
+    pub breaker_failures: Option<u32>,
 }
 
 /// See the module. Clones share it.
@@ -56,11 +58,14 @@ struct Known {
     in_flight: u32,
     /// When a call last ended with the platform's id.
     accepted: Option<Duration>,
-    /// When a connector's report was last acknowledged by the log.
-    settled: Option<Duration>,
+    /// When a connector's report was last acknowledged by the log, and to which process.
+    settled: Option<(Duration, u64)>,
     /// What calls of it ended with, ever.
     outcomes: BTreeSet<&'static str>,
 }
+
+/// The check of half-open breakers.
+const ONE_PROBE: &str = "one probe at a time";
 
 /// (topic, account, conversation)
 type Lane = (String, String, String);
@@ -206,8 +211,15 @@ impl Watch {
     pub fn story(&self, of: Option<&MessageId>) -> Vec<String> {
         let state = self.state();
         let lane = of.and_then(|id| state.messages.get(id)).map(|known| &known.lane);
-        let lane: BTreeSet<&MessageId> =
-            lane.and_then(|lane| state.lanes.get(lane)).into_iter().flatten().collect();
+        let probed = state.violation.as_ref().is_some_and(|found| found.check == ONE_PROBE);
+        // Probes are the account's matter, everything else its conversation's.
+        let of_interest = |other: &&Lane| {
+            lane.is_some_and(|lane| {
+                *other == lane || (probed && (&other.0, &other.1) == (&lane.0, &lane.1))
+            })
+        };
+        let lanes = state.lanes.keys().filter(of_interest);
+        let lane: BTreeSet<&MessageId> = lanes.flat_map(|lane| &state.lanes[lane]).collect();
         state.story.lines(|id| lane.contains(id) || Some(id) == of)
     }
 

@@ -6,12 +6,12 @@ use chat4all_eventlog::{NewRecord, TopicPartition};
 use super::{State, Watch};
 
 impl Watch {
-    /// An append was acknowledged to whoever appended.
-    pub fn appended(&self, record: &NewRecord) {
+    /// An append was acknowledged to a process.
+    pub fn appended(&self, process: u64, record: &NewRecord) {
         let topic = &*record.to.topic;
         if topic == topic::STATUS_UPDATES {
             let Ok(update) = StatusUpdate::parse(&record.value) else { return };
-            self.state().reported(&update);
+            self.state().reported(process, &update);
         } else if topic.ends_with("-dead-letters") {
             let Ok(letter) = DeadLetter::parse(&record.value) else { return };
             let at = TopicPartition::new(&letter.topic, letter.partition);
@@ -21,7 +21,7 @@ impl Watch {
 }
 
 impl State {
-    fn reported(&mut self, update: &StatusUpdate) {
+    fn reported(&mut self, process: u64, update: &StatusUpdate) {
         self.refresh();
         let id = &update.message_id;
         // A receipt names no attempt: it says nothing of what a connector has finished.
@@ -37,7 +37,7 @@ impl State {
         }
         let now = self.now();
         let Some(known) = self.messages.get_mut(id) else { return };
-        known.settled = Some(now);
+        known.settled = Some((now, process));
         if update.status == Status::Failed {
             self.check_failure(update);
         }
