@@ -41,5 +41,6 @@ async fn the_store_is_checked_with_everything_else() {
     assert!(told.contains("cassandra.contact_points = a"), "{told}");
     let secret = "[cassandra]\nusername = 'u'\npassword = ['XSECRETX']\n";
     let told = API.refused(&format!("{}{secret}", API.file), &[]).await;
-    assert!(told.contains("cassandra.password = ***") && !told.contains("XSECRETX"), "{told}");
+    assert!(told.contains("cassandra.password must be a string"), "{told}");
+    assert!(!told.contains("XSECRETX"), "{told}");
 }
