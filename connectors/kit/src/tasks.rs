@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chat4all_process::metric::Metric;
 use tokio_util::sync::CancellationToken;
@@ -74,6 +75,15 @@ impl EpochTasks {
         self.killed.is_cancelled()
     }
 
+    /// Ends all tasks after this time, whatever their owner is waiting for then.
+    pub fn reap_after(&self, wait: Duration) {
+        let tasks = self.clone();
+        drop(tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            tasks.reap().await;
+        }));
+    }
+
     /// Ends all tasks and waits until they are gone.
     pub async fn reap(&self) {
         self.draining.cancel();
@@ -86,6 +96,20 @@ impl EpochTasks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn tasks_end_in_time_although_nobody_reaps_them() {
+        let tasks = EpochTasks::new("test", "silent");
+        let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+        tasks.spawn(async move {
+            std::future::pending::<()>().await;
+            drop(sender);
+        });
+        let begun = tokio::time::Instant::now();
+        tasks.reap_after(Duration::from_secs(1));
+        assert!(tasks.may_start() && receiver.await.is_err());
+        assert_eq!(begun.elapsed(), Duration::from_secs(1));
+    }
 
     #[tokio::test]
     async fn after_reaping_no_task_is_left() {

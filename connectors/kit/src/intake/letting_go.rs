@@ -21,15 +21,19 @@ impl IntakeState {
         let Revoked { partitions, ack, lost } = revoked;
         self.revocations += 1;
         let number = self.revocations;
+        let deadline = self.args.worker.settings.revoke_deadline_ms.ms();
         for (at, _) in &partitions {
             self.drain(at);
+            if let Some(partition) = self.partitions.get(at) {
+                // Not by our own message: when the time is over we may be waiting for a commit.
+                partition.tasks.reap_after(deadline);
+            }
         }
         self.revoking.push(Revoking { number, partitions, ack });
         let done = self.revoking.last().is_some_and(|r| self.is_drained(&r.partitions));
         if lost || done {
             return self.finish_revocation(number).await;
         }
-        let deadline = self.args.worker.settings.revoke_deadline_ms.ms();
         drop(myself.send_after(deadline, move || IntakeMsg::RevokeDeadline(number)));
         Ok(())
     }
