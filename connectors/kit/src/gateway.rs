@@ -266,7 +266,8 @@ impl GatewayState {
             match next {
                 Some(job) if job.cannot_start(now).is_none() => self.start(job, permit, myself),
                 job => {
-                    self.unused(permit);
+                    // No call is made with it.
+                    self.breaker.abandoned(permit);
                     job.into_iter().for_each(|job| job.answer_without_a_call(now));
                 }
             }
@@ -305,11 +306,6 @@ impl GatewayState {
             Denied::Until(at) => Some(at),
             Denied::AfterAnOutcome => None,
         })
-    }
-
-    /// Takes back a permit that no call was made with.
-    fn unused(&mut self, permit: Permit) {
-        self.breaker.abandoned(permit);
     }
 
     fn wake(&mut self, at: Option<Instant>, myself: &ActorRef<GatewayMsg>) {

@@ -433,8 +433,13 @@ impl WorkerState {
             Next::AgainAfter(wait) => start_in(wait, lane, offset, myself),
             Next::AgainUnlessReceipt(wait) => {
                 let (to, of) = (myself.clone(), lane.clone());
-                let receipt = self.deps.receipts.wait_for(entry.subject(), to, of, offset);
+                let subject = entry.subject();
+                let receipt = self.deps.receipts.wait_for(subject.clone(), to, of, offset);
                 entry.phase = Phase::InDoubt { _receipt: receipt };
+                // It may have come between the look above and the waiting.
+                if self.deps.receipts.has_seen(&subject) {
+                    return self.accepted(lane, None, myself);
+                }
                 self.start_after(wait, lane, myself);
             }
             Next::AgainAfterBackoff(at_least) => {

@@ -64,7 +64,7 @@ impl Receipts {
         let waiter = state.waiting.remove(&subject);
         drop(state);
         if let Some(Waiter { worker, lane, offset }) = waiter {
-            // A worker that is gone has been replaced; its successor finds the receipt above.
+            // A worker that is gone has been replaced; its successor knows of no doubt and calls.
             let _gone = worker.send_message(WorkerMsg::ReceiptCame(lane, offset));
         }
     }
