@@ -96,6 +96,7 @@ fn prepare(sources: &Sources<'_>) -> Result<Prepared, ConfigError> {
         drain_limit: DRAIN_LIMIT,
         facts,
         warnings,
+        call_budget: None,
         assemble: Box::new(|context| parts.assemble(context).boxed()),
     })
 }

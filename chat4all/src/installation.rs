@@ -8,6 +8,7 @@ use chat4all_connector_kit::{ConnectorSettings, KitSettings, Source};
 use chat4all_contracts::{AccountName, PlatformName, PlatformSpec, Platforms};
 use chat4all_eventlog::Topology;
 use chat4all_process::ConfigError;
+use chat4all_process::descriptors::CallBudget;
 use chat4all_service::platforms;
 use secrecy::SecretString;
 
@@ -75,6 +76,21 @@ impl Installation {
             warnings: checked.warnings,
             settings,
         })
+    }
+
+    /// What the limit of open files must allow: the calls of every connector.
+    pub fn call_budget(&self) -> CallBudget {
+        let budgets: Vec<CallBudget> = self
+            .served
+            .iter()
+            .map(|(name, served)| {
+                let accounts = served.spec.accounts.len();
+                served.policy.call_budget(&format!("connectors.{name}"), accounts)
+            })
+            .collect();
+        let keys: Vec<&str> = budgets.iter().map(|budget| budget.keys.as_str()).collect();
+        let calls = budgets.iter().fold(0, |sum: u64, budget| sum.saturating_add(budget.calls));
+        CallBudget { calls, keys: keys.join(" or ") }
     }
 }
 

@@ -29,7 +29,10 @@ pub(crate) async fn run(config: &ConfigArgs) -> Result<u8, Failure> {
     for warning in &installation.warnings {
         tracing::warn!("{warning}");
     }
-    descriptors::raise_limit();
+    let open_files = descriptors::raise_limit();
+    if let Some(warning) = installation.call_budget().warning(open_files) {
+        tracing::warn!("{warning}");
+    }
     // Before anything is opened: a signal during the start drains what has been started.
     let stop = Shutdown::new();
     shutdown::on_stop_signal(stop.clone())

@@ -72,6 +72,7 @@ fn prepare(sources: &Sources<'_>) -> Result<Prepared, ConfigError> {
         drain_limit: router.drain_deadline_ms.ms() + LEAVING,
         facts,
         warnings,
+        call_budget: None,
         assemble: Box::new(move |context| {
             async move { Ok(assemble(context, router, topology, platforms)) }.boxed()
         }),

@@ -82,6 +82,7 @@ fn prepare(sources: &Sources<'_>) -> Result<Prepared, ConfigError> {
         drain_limit: status_consumer.drain_deadline_ms.ms() + LEAVING,
         facts,
         warnings,
+        call_budget: None,
         assemble: Box::new(|context| {
             assemble(context, status_consumer, cassandra, Arc::new(platforms)).boxed()
         }),

@@ -163,6 +163,7 @@ fn prepare(
         drain_limit: connector.policy.call_timeout_ms.ms() + LEAVING,
         facts,
         warnings,
+        call_budget: Some(connector.policy.call_budget(&key, spec.accounts.len())),
         assemble: Box::new(|context| async move { Ok(parts.assemble(context)) }.boxed()),
     })
 }

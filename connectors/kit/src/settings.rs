@@ -7,6 +7,7 @@ use chat4all_contracts::{PlatformName, group, topic};
 use chat4all_process::ConfigError;
 use chat4all_process::backoff::BackoffPolicy;
 use chat4all_process::config::Bounded;
+use chat4all_process::descriptors::CallBudget;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -163,6 +164,12 @@ impl KitSettings {
             format!("must be at least twice router.max_in_hand, which makes {needed}"),
             "raise it, or lower router.max_in_hand",
         ))
+    }
+
+    /// The most calls that a connector with so many accounts has under way. `key` is its own.
+    pub fn call_budget(&self, key: &str, accounts: usize) -> CallBudget {
+        let calls = self.max_in_flight.get().saturating_mul(accounts as u64);
+        CallBudget { calls, keys: format!("{key}.policy.max_in_flight") }
     }
 
     /// [`KitSettings::window_mib`] in bytes.

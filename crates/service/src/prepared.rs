@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chat4all_eventlog::kafka::KafkaSettings;
 use chat4all_eventlog::{EventLog, TopicSpec};
+use chat4all_process::descriptors::CallBudget;
 use chat4all_process::probe::Probes;
 use chat4all_process::{Clock, Failure, Random, Shutdown};
 use futures::future::BoxFuture;
@@ -44,6 +45,8 @@ pub struct Prepared {
     pub drain_limit: Duration,
     /// Remarks for the operator: allowed, and probably not meant.
     pub warnings: Vec<String>,
+    /// What the limit of open files must allow; `None` = nothing to speak of.
+    pub call_budget: Option<CallBudget>,
     /// See [`Assemble`].
     pub assemble: Assemble,
 }

@@ -37,7 +37,10 @@ pub(crate) async fn run(prepared: Prepared) -> Result<(), Failure> {
     for warning in &prepared.warnings {
         tracing::warn!("{warning}");
     }
-    descriptors::raise_limit();
+    let open_files = descriptors::raise_limit();
+    if let Some(warning) = prepared.call_budget.as_ref().and_then(|it| it.warning(open_files)) {
+        tracing::warn!("{warning}");
+    }
     let stop = Shutdown::new();
     shutdown::on_stop_signal(stop.clone())
         .map_err(|error| Failure::new(exit::SOFTWARE, format!("signal handlers: {error}")))?;
