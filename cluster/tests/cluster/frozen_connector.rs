@@ -5,13 +5,14 @@ use tokio::time::Instant;
 use crate::harness::{
     Cluster, Config, Group, Ids, LastMoment, Ledger, OUTLASTED, Plan, Report, Role,
 };
+use crate::place;
 
 const FROZEN: Role = Role::Connector("whatsapp");
 
 #[tokio::test]
 async fn a_connector_that_wakes_up_after_its_session_starts_nothing_that_another_has_taken_over() {
     let config = Config::new(&[("whatsapp", 3), ("instagram", 1)]);
-    let mut cluster = Cluster::start("frozen_connector", config).await;
+    let mut cluster = Cluster::start(place("frozen_connector"), config).await;
     let mut report = Report::new("SIGSTOP of a connector");
     let plan = Plan {
         name: "freeze",

@@ -5,6 +5,7 @@ use tokio::time::{Duration, Instant};
 use crate::harness::{
     Cluster, Config, Ids, LastMoments, Ledger, Plan, Report, Role, Server, Signal,
 };
+use crate::place;
 
 /// From the kill to the next start.
 const AWAY: Duration = Duration::from_secs(10);
@@ -12,7 +13,7 @@ const AWAY: Duration = Duration::from_secs(10);
 #[tokio::test]
 async fn a_killed_log_or_store_loses_nothing() {
     let config = Config::new(&[("whatsapp", 2), ("instagram", 2)]);
-    let mut cluster = Cluster::start("killed_servers", config).await;
+    let mut cluster = Cluster::start(place("killed_servers"), config).await;
     let mut report = Report::new("kill -9 of Kafka and Cassandra");
     let plan = Plan {
         name: "servers",

@@ -1,11 +1,12 @@
 //! `kill -9` of each service, in mid-flight (I6).
 
 use crate::harness::{Cluster, Config, Ids, Ledger, Plan, Report, Role};
+use crate::place;
 
 #[tokio::test]
 async fn a_killed_service_loses_nothing_and_only_a_connectors_last_calls_are_repeated() {
     let config = Config::new(&[("whatsapp", 2), ("instagram", 2)]);
-    let mut cluster = Cluster::start("killed_services", config).await;
+    let mut cluster = Cluster::start(place("killed_services"), config).await;
     let mut report = Report::new("kill -9 of each service");
     let plan =
         Plan { name: "kill", conversations: 500, messages: 10, per_second: 100, ids: Ids::Client };

@@ -6,6 +6,7 @@ use tokio::time::{Duration, Instant};
 use crate::harness::{
     Cluster, Config, Ids, LastMoments, Plan, Report, Role, Server, Signal, Traffic, eventually,
 };
+use crate::place;
 
 /// Within this an API without a log answers.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -17,7 +18,7 @@ const ATTEMPTS: usize = 5;
 #[tokio::test]
 async fn without_its_log_the_api_answers_503_in_time_and_202_soon_after_its_return() {
     let config = Config::new(&[("whatsapp", 2), ("instagram", 2)]);
-    let cluster = Cluster::start("log_away", config).await;
+    let cluster = Cluster::start(place("log_away"), config).await;
     let mut report = Report::new("the log away");
     let plan =
         |name| Plan { name, conversations: 20, messages: 10, per_second: 40, ids: Ids::Client };

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::harness::{Cluster, Config, Ledger, Role, eventually};
+use crate::place;
 
 const PLATFORMS: [&str; 2] = ["whatsapp", "instagram"];
 
@@ -16,7 +17,7 @@ fn part_of(config: &Config, platform: &str) -> String {
 async fn a_message_to_each_platform_is_read_and_each_connector_knows_only_its_own() {
     let config = Config::new(&[("whatsapp", 1), ("instagram", 1)])
         .set("simulation.simulator.read_per_mille", 1_000);
-    let mut cluster = Cluster::without_services("one_message", config).await;
+    let mut cluster = Cluster::without_services(place("one_message"), config).await;
     for role in Role::SERVICES {
         match role {
             Role::Connector(platform) => {

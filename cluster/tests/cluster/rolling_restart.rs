@@ -1,11 +1,12 @@
 //! SIGTERM and a new start, of everything in turn.
 
 use crate::harness::{Cluster, Config, Ids, Ledger, Plan, Report, Role};
+use crate::place;
 
 #[tokio::test]
 async fn a_rolling_restart_loses_and_repeats_nothing() {
     let config = Config::new(&[("whatsapp", 2), ("instagram", 2)]);
-    let mut cluster = Cluster::start("rolling_restart", config).await;
+    let mut cluster = Cluster::start(place("rolling_restart"), config).await;
     let report = Report::new("rolling restart");
     let plan = Plan {
         name: "rolling",

@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use crate::harness::{Cluster, Config, Ids, Ledger, OUTLASTED, Plan, Report, Role, eventually};
+use crate::place;
 
 const CONNECTOR: Role = Role::Connector("whatsapp");
 const ACCOUNTS: usize = 6;
@@ -24,7 +25,7 @@ async fn share(cluster: &mut Cluster, names: &[&str], partitions: usize) {
 #[tokio::test]
 async fn scaling_a_connector_loses_nothing_and_repeats_only_calls_that_outlast_the_drain() {
     let config = Config::new(&[("whatsapp", ACCOUNTS), ("instagram", 1)]).only_to("whatsapp");
-    let mut cluster = Cluster::start("scaling", config).await;
+    let mut cluster = Cluster::start(place("scaling"), config).await;
     let mut report = Report::new("scaling 1 -> 3 -> 1");
     let plan = Plan {
         name: "scaling",

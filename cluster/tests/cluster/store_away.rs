@@ -5,13 +5,14 @@ use std::sync::atomic::Ordering;
 use tokio::time::{Duration, Instant};
 
 use crate::harness::{Cluster, Config, Ids, Ledger, Plan, Report, Server, Signal};
+use crate::place;
 
 const AWAY: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn a_store_away_for_a_minute_costs_no_message_and_makes_no_client_send_twice() {
     let config = Config::new(&[("whatsapp", 2), ("instagram", 2)]);
-    let cluster = Cluster::start("store_away", config).await;
+    let cluster = Cluster::start(place("store_away"), config).await;
     let report = Report::new("a store away for a minute");
     let plan = |name, conversations, ids| {
         let (messages, per_second) = (10, 10);

@@ -73,9 +73,11 @@ impl<'a> Source<'a> {
         self.is_test || self.tests.iter().any(|range| range.contains(&offset))
     }
 
-    /// Whether this file is part of what runs in production: not a test, not this program.
+    /// Whether this file is part of what runs in production: not a test, not what tests a cluster,
+    /// not this program.
     pub fn is_product(&self) -> bool {
-        !self.is_test && !self.path.starts_with("xtask/")
+        let is_tool = ["cluster/", "xtask/"].iter().any(|folder| self.path.starts_with(folder));
+        !self.is_test && !is_tool
     }
 }
 

@@ -14,21 +14,31 @@ use super::service::Service;
 use super::stack::Stack;
 use super::{Config, Http, Ledger, Role, eventually, ports};
 
+/// Where the files of a run are.
+pub struct Place {
+    /// Holds the servers' files. Of all runs with the same root there is one at a time.
+    pub root: PathBuf,
+    /// Holds the configuration, and what the processes write. Emptied at the start.
+    pub folder: PathBuf,
+}
+
 /// See the module. Dropping it ends everything.
 pub struct Cluster {
     services: BTreeMap<String, Service>,
+    /// For questions to all of them.
     pub http: Http,
+    /// What they read.
     pub config: Config,
     folder: PathBuf,
     file: PathBuf,
-    // Last: servers end after their clients.
+    /// Kafka and Cassandra. Last: servers end after their clients.
     pub stack: Stack,
 }
 
 impl Cluster {
-    /// Starts servers, simulator and the five services, with a folder of this name for logs.
-    pub async fn start(name: &str, config: Config) -> Self {
-        let mut cluster = Self::without_services(name, config).await;
+    /// Starts servers, simulator and the five services.
+    pub async fn start(place: Place, config: Config) -> Self {
+        let mut cluster = Self::without_services(place, config).await;
         for role in Role::SERVICES {
             cluster.spawn(role, &role.name());
         }
@@ -39,9 +49,8 @@ impl Cluster {
     }
 
     /// Starts servers and simulator only.
-    pub async fn without_services(name: &str, config: Config) -> Self {
-        let stack = Stack::start().await;
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cluster").join(name);
+    pub async fn without_services(Place { root, folder }: Place, config: Config) -> Self {
+        let stack = Stack::start(&root).await;
         if folder.exists() {
             fs::remove_dir_all(&folder).expect("logs of the last run can be removed");
         }
@@ -93,6 +102,7 @@ impl Cluster {
         self.named(&role.name())
     }
 
+    /// A process by its name.
     pub fn named(&mut self, name: &str) -> &mut Service {
         self.services.get_mut(name).unwrap_or_else(|| panic!("{name} was started"))
     }
@@ -154,10 +164,12 @@ impl Cluster {
         eventually(&format!("{} is ready", role.name()), async || http.text(&url).await).await;
     }
 
+    /// SIGSTOP: it keeps its connections and does nothing.
     pub fn freeze(&mut self, name: &str) {
         self.named(name).signal(Signal::STOP);
     }
 
+    /// SIGCONT.
     pub fn thaw(&mut self, name: &str) {
         self.named(name).signal(Signal::CONT);
     }

@@ -12,7 +12,7 @@ const XTASK: &str = "CHAT4ALL_STACK_XTASK";
 /// # Panics
 /// If it is not there: nothing here builds it.
 pub fn program(name: &str) -> PathBuf {
-    let folder = std::env::var_os(FOLDER).map_or_else(beside_this_test, PathBuf::from);
+    let folder = std::env::var_os(FOLDER).map_or_else(beside_this_program, PathBuf::from);
     let path = folder.join(name);
     assert!(
         path.is_file(),
@@ -27,8 +27,11 @@ pub fn xtask() -> PathBuf {
     std::env::var_os(XTASK).map_or_else(|| program("xtask"), PathBuf::from)
 }
 
-/// `target/debug`, of `target/debug/deps/cluster-…`.
-fn beside_this_test() -> PathBuf {
-    let test = std::env::current_exe().expect("this test has a path");
-    test.ancestors().nth(2).expect("it lies in a folder of target").to_owned()
+/// `target/debug`, also of `target/debug/deps/cluster-…`.
+fn beside_this_program() -> PathBuf {
+    let this = std::env::current_exe().expect("this program has a path");
+    let folder = this.parent().expect("it lies in a folder of target");
+    let is_test = folder.ends_with("deps");
+    let folder = if is_test { folder.parent().expect("it lies in target") } else { folder };
+    folder.to_owned()
 }

@@ -28,7 +28,14 @@ impl Answer {
     }
 }
 
+impl Default for Http {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Http {
+    /// With no connection yet.
     pub fn new() -> Self {
         Self(Arc::new(HttpClient::over_tcp()))
     }
@@ -60,6 +67,7 @@ impl Http {
         serde_json::from_str(&self.text(url).await?).ok()
     }
 
+    /// Posts a JSON document.
     pub async fn post(&self, url: &str, body: &Value) -> Result<Answer, CallError> {
         self.call(Method::POST, url, body.to_string()).await
     }

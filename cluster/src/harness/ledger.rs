@@ -26,6 +26,7 @@ impl Ledger {
         Self { totals: read["totals"].clone(), conversations }
     }
 
+    /// One of its totals.
     pub fn total(&self, name: &str) -> u64 {
         self.totals[name].as_u64().expect("a number")
     }

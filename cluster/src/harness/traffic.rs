@@ -37,25 +37,31 @@ pub enum Ids {
 pub struct Plan {
     /// Tells the conversations of one plan from those of another.
     pub name: &'static str,
+    /// How many conversations.
     pub conversations: usize,
     /// Messages of each conversation.
     pub messages: usize,
     /// New messages in a second, over all conversations; fewer if the API does not take them.
     pub per_second: u32,
+    /// Who names its messages.
     pub ids: Ids,
 }
 
 /// One conversation with the messages that were answered 202, in that order.
 pub struct Conversation {
+    /// As the client names it.
     pub id: String,
+    /// From where its messages go out.
     pub account: Account,
     receiver: String,
+    /// The ids of its messages.
     pub accepted: Vec<String>,
 }
 
 /// What the API has answered.
 #[derive(Default)]
 pub struct Counts {
+    /// 202.
     pub accepted: AtomicUsize,
     /// 503: the client repeats the message.
     pub unavailable: AtomicUsize,
@@ -68,12 +74,15 @@ pub struct Counts {
 /// Messages being sent.
 pub struct Sending {
     tasks: JoinSet<Vec<Conversation>>,
+    /// What the API has answered so far.
     pub counts: Arc<Counts>,
 }
 
 /// What was sent. Dropping it fails the test if a message was not seen to end.
 pub struct Traffic {
+    /// Every conversation that had a message.
     pub conversations: Vec<Conversation>,
+    /// What the API has answered.
     pub counts: Arc<Counts>,
     pub(super) settled: bool,
 }
@@ -88,6 +97,7 @@ struct Client {
 }
 
 impl Plan {
+    /// How many messages it is.
     pub fn total(&self) -> usize {
         self.conversations * self.messages
     }

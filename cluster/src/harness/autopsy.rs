@@ -17,6 +17,7 @@ const STATUSES: &str = "status-updates";
 
 /// What had been committed and published at a connector's last moment.
 pub struct LastMoment {
+    /// Whose messages it delivers.
     pub platform: &'static str,
     committed: Vec<Committed>,
     /// How many status events each partition held.
@@ -27,6 +28,7 @@ pub struct LastMoment {
 /// them again.
 #[derive(Debug)]
 pub struct Autopsy {
+    /// Whose messages the connector delivers.
     pub platform: &'static str,
     /// No status of theirs was in the log: their calls were under way.
     pub in_flight: usize,

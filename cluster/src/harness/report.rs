@@ -34,6 +34,7 @@ struct Outcome {
 }
 
 impl Report {
+    /// Of a test with this name, whose traffic begins now.
     pub fn new(name: &'static str) -> Self {
         Self { name, began: Instant::now(), autopsies: Vec::new(), allowed: 0 }
     }

@@ -21,9 +21,13 @@ pub const OUTLASTED: &str = "chat4all_calls_outlasted_drain_total";
 /// What a process is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
+    /// Stands in for the platforms.
     Simulator,
+    /// What clients talk to.
     Api,
+    /// Sends messages on to their platforms' topics.
     Router,
+    /// Writes what became of messages to the store.
     StatusConsumer,
     /// Of the platform with this name.
     Connector(&'static str),
@@ -39,6 +43,7 @@ impl Role {
         Self::StatusConsumer,
     ];
 
+    /// Of its first process.
     pub fn name(self) -> String {
         match self {
             Self::Simulator => "simulator".to_owned(),

@@ -1,4 +1,8 @@
-//! Servers and services of a test, traffic through them, and what became of it.
+//! Servers and services as processes, traffic through them, and what became of it. What does not
+//! do as it must panics: these are helpers of tests.
+
+// Helpers of tests are no tests to clippy.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod autopsy;
 mod cluster;
@@ -16,7 +20,7 @@ mod traffic;
 use std::time::Duration;
 
 pub use self::autopsy::{LastMoment, LastMoments};
-pub use self::cluster::Cluster;
+pub use self::cluster::{Cluster, Place};
 pub use self::config::{Account, Config};
 pub use self::groups::Group;
 pub use self::http::Http;

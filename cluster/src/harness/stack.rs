@@ -18,24 +18,31 @@ const CASSANDRA_DISTANCES: [i32; 2] = [-2_042, -1_843];
 /// A server.
 #[derive(Clone, Copy, Debug)]
 pub enum Server {
+    /// The log.
     Kafka,
+    /// The store.
     Cassandra,
 }
 
 /// What a server can be sent.
 #[derive(Clone, Copy, Debug)]
 pub enum Signal {
+    /// Ends it at once.
     Kill,
+    /// Freezes it.
     Stop,
+    /// Lets a frozen one go on.
     Cont,
 }
 
 /// The servers. Dropping it kills them and deletes what they hold.
 pub struct Stack {
     folder: PathBuf,
+    /// Where Kafka listens.
     pub kafka: SocketAddrV4,
+    /// Where Cassandra listens.
     pub cassandra: SocketAddrV4,
-    /// One stack at a time, whatever runs the tests. Goes with the process.
+    /// One stack at a time in a folder, whoever wants one. Goes with the process.
     _lock: File,
 }
 
@@ -49,11 +56,10 @@ impl Server {
 }
 
 impl Stack {
-    /// Starts both servers with nothing in them, once no other test has some.
-    pub async fn start() -> Self {
-        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cluster");
+    /// Starts both servers with nothing in them, once nobody else has some in this folder.
+    pub async fn start(root: &Path) -> Self {
         let lock = spawn_blocking({
-            let root = root.clone();
+            let root = root.to_owned();
             move || lock(&root)
         });
         let lock = lock.await.expect("the lock is taken");
@@ -106,7 +112,7 @@ impl Stack {
 }
 
 fn lock(root: &Path) -> File {
-    fs::create_dir_all(root).expect("target takes a folder");
+    fs::create_dir_all(root).expect("the folder can be made");
     let lock = File::create(root.join("lock")).expect("the folder takes a file");
     lock.lock().expect("the file can be locked");
     lock

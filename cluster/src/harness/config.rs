@@ -18,7 +18,9 @@ const COMMIT_INTERVAL_MS: u32 = 100;
 /// A sending identity, on a partition of its own.
 #[derive(Clone, Debug)]
 pub struct Account {
+    /// Where it sends.
     pub platform: &'static str,
+    /// Its name in the configuration.
     pub name: String,
 }
 
@@ -26,6 +28,7 @@ pub struct Account {
 #[derive(Clone, Debug)]
 pub struct Config {
     keys: BTreeMap<String, String>,
+    /// Those that messages go to.
     pub accounts: Vec<Account>,
     per_second: u32,
     max_in_flight: u32,

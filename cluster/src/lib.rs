@@ -1,0 +1,7 @@
+//! Kafka, Cassandra and the services as processes of their own: what starts, hurts and watches them,
+//! for the tests of this package.
+//!
+//! Without the feature `stack` there is nothing in it.
+
+#[cfg(feature = "stack")]
+pub mod harness;
