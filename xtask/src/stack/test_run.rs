@@ -3,6 +3,7 @@
 //! A server that does not start is a failure, never a reason to leave a test out. Afterwards every
 //! server is as it was found.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -78,8 +79,25 @@ fn chosen(tests: Vec<FeatureTests>, only: &[String]) -> Outcome<Vec<FeatureTests
             empty.package
         )));
     }
+    check_names(&tests)?;
     let is_meant = |tests: &FeatureTests| only.is_empty() || only.contains(&tests.package);
     Ok(tests.into_iter().filter(is_meant).collect())
+}
+
+/// A target is chosen by its name among all packages.
+fn check_names(tests: &[FeatureTests]) -> Outcome {
+    let mut names = BTreeSet::new();
+    for (package, target) in
+        tests.iter().flat_map(|tests| tests.targets.iter().map(|target| (&tests.package, target)))
+    {
+        if !names.insert(target) {
+            return Err(Failure::unsuccessful(format!(
+                "{package}: another package has a test `{target}` that needs the stack\n  \
+                 fix: give one of them another name"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn run_all(
@@ -97,30 +115,36 @@ fn run_all(
     services::build(&services::all()?, false, console)?;
     let environment = environment(settings, &workspace.binaries(false))?;
     let mut ran = Vec::new();
-    for tests in tests {
+    for of_package in tests {
         if interrupt.is_raised() {
             break;
         }
         let watch = Stopwatch::start();
         let mut command = cargo::command();
-        command.args(arguments(tests, &args.cargo_arguments));
+        command.args(arguments(tests, of_package, &args.cargo_arguments));
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         let outcome = cargo::run(&mut command);
         if let Err(failure) = &outcome {
             console.line("test", &failure.text)?;
         }
-        let (package, targets) = (tests.package.clone(), tests.targets.clone());
+        let (package, targets) = (of_package.package.clone(), of_package.targets.clone());
         ran.push(Ran { package, targets, took: watch.elapsed(), outcome });
     }
     Ok(ran)
 }
 
-fn arguments(tests: &FeatureTests, more: &[String]) -> Vec<String> {
-    let mut arguments: Vec<String> =
-        ["test", "--package", &tests.package, "--features", &tests.features.join(",")]
-            .map(str::to_owned)
-            .into();
-    for target in &tests.targets {
+/// Every command chooses all packages and features, and the targets of one package: with the same
+/// choice cargo builds what the packages share once, and not once for each of them.
+fn arguments(all: &[FeatureTests], of_package: &FeatureTests, more: &[String]) -> Vec<String> {
+    let mut arguments = vec!["test".to_owned()];
+    for tests in all {
+        arguments.extend(["--package".to_owned(), tests.package.clone()]);
+    }
+    let features = all.iter().flat_map(|tests| {
+        tests.features.iter().map(|feature| format!("{}/{feature}", tests.package))
+    });
+    arguments.extend(["--features".to_owned(), features.collect::<Vec<_>>().join(",")]);
+    for target in &of_package.targets {
         arguments.extend(["--test".to_owned(), target.clone()]);
     }
     arguments.extend_from_slice(more);
@@ -218,11 +242,20 @@ mod tests {
     }
 
     #[test]
-    fn every_target_runs_with_the_features_that_it_requires() {
+    fn two_tests_of_one_name_are_refused() {
+        let failure =
+            chosen(vec![tests_of("a", &["one"]), tests_of("b", &["one"])], &[]).unwrap_err();
+        assert!(failure.text.contains("b: another package has a test `one`"), "{}", failure.text);
+    }
+
+    #[test]
+    fn every_target_runs_with_the_features_that_all_require() {
         let more = ["--".to_owned(), "--nocapture".to_owned()];
-        let expected =
-            "test --package a --features conformance,stack --test one --test two -- --nocapture";
-        assert_eq!(arguments(&tests_of("a", &["one", "two"]), &more).join(" "), expected);
+        let all = [tests_of("a", &["one", "two"]), tests_of("b", &["three"])];
+        let expected = "test --package a --package b \
+                        --features a/conformance,a/stack,b/conformance,b/stack \
+                        --test one --test two -- --nocapture";
+        assert_eq!(arguments(&all, &all[0], &more).join(" "), expected);
     }
 
     #[test]
