@@ -116,13 +116,20 @@ fn client(kafka: &str) -> ClientConfig {
     config
 }
 
-async fn make_topics(kafka: &str) -> Result<(), Failure> {
+/// Makes a topic, unless it is there.
+pub(crate) async fn make_topic(kafka: &str, name: &str, partitions: i32) -> Result<(), Failure> {
     let admin: AdminClient<DefaultClientContext> = client(kafka).create()?;
-    let new = [FIRST, SECOND, SECOND_SINK].map(|name| {
-        NewTopic::new(name, 1, TopicReplication::Fixed(1)).set("retention.ms", "3600000")
-    });
+    let new =
+        NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("retention.ms", "3600000");
     // One that exists is what is wanted.
-    let _results = admin.create_topics(&new, &AdminOptions::new()).await?;
+    let _results = admin.create_topics(&[new], &AdminOptions::new()).await?;
+    Ok(())
+}
+
+async fn make_topics(kafka: &str) -> Result<(), Failure> {
+    for name in [FIRST, SECOND, SECOND_SINK] {
+        make_topic(kafka, name, 1).await?;
+    }
     Ok(())
 }
 

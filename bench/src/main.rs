@@ -2,11 +2,14 @@
 //! so each stands beside its floor: the least that the same work can cost, written on the bare
 //! clients and measured in the same run, in turn.
 
+mod api;
+mod cpu;
 mod floor;
 mod platform;
 mod report;
 mod services;
 
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -39,14 +42,26 @@ and the services in release: cargo build --release --bins
 
 Examples:
   cargo run --release -p chat4all-bench -- idle
-  cargo run --release -p chat4all-bench -- idle --messages 1000 --json idle.json";
+  cargo run --release -p chat4all-bench -- idle --messages 1000 --json idle.json
+  cargo run --release -p chat4all-bench -- api                 # needs no servers
+  cargo run --release -p chat4all-bench -- api --on servers";
 
 #[derive(Subcommand)]
 enum Command {
     /// One message at a time: POST to 202 beside one append and one insert; POST to the call at
     /// the platform beside two hops through the log
     Idle(Idle),
+    /// Many messages at a time: POST to 202, and pages of a conversation, beside axum with one
+    /// append, one insert, one select
+    Api(api::ApiArgs),
+    #[command(hide = true)]
+    ServeApi(api::ServeApiArgs),
+    #[command(hide = true)]
+    ServeFloor(api::ServeFloorArgs),
 }
+
+/// Whom messages are for, unless somebody else is named.
+const RECEIVER: &str = "whatsapp:+5511999990000";
 
 #[derive(clap::Args)]
 struct Idle {
@@ -60,7 +75,7 @@ struct Idle {
     #[arg(long, default_value = "deploy/local.toml", value_name = "FILE")]
     config: PathBuf,
     /// To whom
-    #[arg(long, default_value = "whatsapp:+5511999990000")]
+    #[arg(long, default_value = RECEIVER)]
     receiver: String,
     /// The brokers
     #[arg(long, env = "CHAT4ALL_STACK_KAFKA", default_value = "127.0.0.1:19092")]
@@ -75,7 +90,7 @@ struct Idle {
 
 #[allow(clippy::print_stderr)] // the program's last word
 fn main() -> ExitCode {
-    let Cli { command: Command::Idle(args) } = Cli::parse();
+    let Cli { command } = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -83,7 +98,14 @@ fn main() -> ExitCode {
             return ExitCode::from(70);
         }
     };
-    let measured = runtime.block_on(idle(&args));
+    let measured = runtime.block_on(async {
+        match &command {
+            Command::Idle(args) => idle(args).await,
+            Command::Api(args) => api::run(args).await,
+            Command::ServeApi(args) => api::serve_embedded(args).await,
+            Command::ServeFloor(args) => api::serve_floor(args).await,
+        }
+    });
     runtime.shutdown_background();
     match measured {
         Ok(()) => ExitCode::SUCCESS,
@@ -96,6 +118,25 @@ fn main() -> ExitCode {
 
 /// How long anything may take before the run is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One line that says what is being done, rewritten on a terminal.
+fn progress(what: &str) {
+    let mut err = std::io::stderr();
+    // Whoever started us need not be listening.
+    let _closed = match err.is_terminal() {
+        true => write!(err, "\r\x1b[2K{what}").and_then(|()| err.flush()),
+        false => writeln!(err, "{what}"),
+    };
+}
+
+/// Makes room for what follows.
+fn progress_done() {
+    let mut err = std::io::stderr();
+    if err.is_terminal() {
+        // Whoever started us need not be listening.
+        let _closed = write!(err, "\r\x1b[2K");
+    }
+}
 
 async fn idle(args: &Idle) -> Result<(), Failure> {
     let (platform, mut calls) = Platform::listen().await?;

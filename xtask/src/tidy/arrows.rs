@@ -27,8 +27,8 @@ fn allowed(package: &str) -> Option<&'static [&'static str]> {
         "chat4all-api" | "chat4all-status-consumer" => {
             &[CONTRACTS, EVENTLOG, PROCESS, SERVICE, STORE]
         }
-        // Not our adapters: its floor is the bare clients.
-        "chat4all-bench" => &[PROCESS],
+        // It runs the API on the embedded log and store; its floors are the bare clients.
+        "chat4all-bench" => &["chat4all-api", CONTRACTS, EVENTLOG, PROCESS, STORE],
         "chat4all-simulator" => &[CONTRACTS, PROCESS, SQLITE],
         connector if connector.starts_with(CONNECTOR) => &[CONTRACTS, KIT, PROCESS],
         _ => return None,
