@@ -39,6 +39,9 @@ pub struct SimulateArgs {
     /// What happened in the seed, whether or not it fails
     #[arg(long, requires = "seed")]
     pub story: bool,
+    /// Builds it and runs nothing
+    #[arg(long, exclusive = true)]
+    pub build_only: bool,
 }
 
 /// Builds and runs it.
@@ -48,8 +51,11 @@ pub struct SimulateArgs {
 pub fn run(args: &SimulateArgs) -> Outcome {
     let mut command = cargo::command();
     command.args(["test", "--quiet", "--package", "chat4all", "--test", "simulation"]);
-    command.args(["--profile", "simulation", "--features", "mutants", "--", "run"]);
-    cargo::run(command.args(passed_on(args)))
+    command.args(["--profile", "simulation", "--features", "mutants"]);
+    if args.build_only {
+        return cargo::run(command.arg("--no-run"));
+    }
+    cargo::run(command.args(["--", "run"]).args(passed_on(args)))
 }
 
 fn passed_on(args: &SimulateArgs) -> Vec<String> {
@@ -98,5 +104,6 @@ mod tests {
         assert_eq!(passed(&given), given);
         assert!(Line::try_parse_from(["simulate", "--seed=1", "--seeds=2"]).is_err());
         assert!(Line::try_parse_from(["simulate", "--minutes=0"]).is_err());
+        assert!(Line::try_parse_from(["simulate", "--build-only", "--seeds=2"]).is_err());
     }
 }
