@@ -1,7 +1,7 @@
 //! What cargo knows of this workspace, and builds with it.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
@@ -58,10 +58,14 @@ impl Workspace {
         Ok(Self { metadata })
     }
 
+    /// Where everything is that can be made again.
+    pub fn target(&self) -> PathBuf {
+        PathBuf::from(self.metadata["target_directory"].as_str().unwrap_or("target"))
+    }
+
     /// Where programs are after a build.
     pub fn binaries(&self, is_release: bool) -> PathBuf {
-        let folder = self.metadata["target_directory"].as_str().unwrap_or("target");
-        Path::new(folder).join(if is_release { "release" } else { "debug" })
+        self.target().join(if is_release { "release" } else { "debug" })
     }
 
     /// Every package that has a feature, with the tests that require it, by name.

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::simulate::SimulateArgs;
 use crate::stack::{Server, TestSignal};
+use crate::torture::TortureArgs;
 
 /// Tasks of this repository.
 #[derive(Debug, Parser)]
@@ -23,10 +24,11 @@ Examples:
   cargo xtask stack test    everything that needs the real servers
   cargo xtask stack down    stop the servers; what they hold stays
   cargo xtask simulate      the whole system from seeds, no server needed
+  cargo xtask torture       everything is killed, frozen, cut off; nothing may get lost
 
 Exit codes:
   0 done   1 something was found wrong   64 wrong usage   69 a tool or a server is not there
-  74 a file or the output could not be written
+  74 a file or the output could not be written   130 stopped by Ctrl-C
 
 docs/stack.md says more.";
 
@@ -37,6 +39,9 @@ pub enum Command {
     /// Run the whole system in simulation, from seeds, with faults in every port
     #[command(after_help = SIMULATE_HELP)]
     Simulate(SimulateArgs),
+    /// Hurt every service and server for minutes, under load, and judge what became of the messages
+    #[command(after_help = TORTURE_HELP)]
+    Torture(TortureArgs),
     /// Run real Kafka and Cassandra on this machine, for development and tests
     #[command(subcommand, after_help = STACK_HELP)]
     Stack(StackCommand),
@@ -60,6 +65,26 @@ Examples:
   cargo xtask simulate --seed 4711              one seed, as a failure printed it
   cargo xtask simulate --seeds 500 --faults log only what goes wrong with the log
   cargo xtask simulate --mutants                does it find deliberate mistakes?";
+
+const TORTURE_HELP: &str = "\
+Needs Java 17 or newer and Maven, as the stack does, and about 4 GB of memory. It starts a Kafka, a
+Cassandra, the simulator and every service on ports of its own, so it can run beside `cargo xtask up`.
+Clients send all the time while services are killed, frozen, restarted and scaled, servers killed and
+frozen, platforms fail, and wires are slow, stuck and cut. The seed and the minutes decide what happens
+when; real time does not repeat, so a second run with a seed is alike, not the same.
+
+On a terminal one line says how it goes. At the end comes a table (--json: a document) with what
+became of every message, and the time that everything took to go on. Everything that is needed to look
+into a finding stays in a folder of target/torture; docs/torture.md says how.
+
+Exit codes: 0 every invariant held   1 one did not   69 servers or services do not start
+            130 stopped by Ctrl-C, which ends all of it
+
+Examples:
+  cargo xtask torture                              five minutes, any seed
+  cargo xtask torture --minutes 30 --release       what must hold before a release
+  cargo xtask torture --minutes 5 --seed 4711      the schedule of a run before
+  cargo xtask torture --minutes 1 --json | jq .held";
 
 const STACK_HELP: &str = "\
 Needs Java 17 or newer and Maven. Everything is in the folder .stack of this repository, the servers

@@ -12,6 +12,9 @@ pub const UNAVAILABLE: u8 = 69;
 /// `EX_IOERR` of sysexits.h: the output, or a file, could not be written.
 pub const OUTPUT: u8 = 74;
 
+/// As shells say it of a program that Ctrl-C has ended.
+pub const INTERRUPTED: u8 = 130;
+
 /// What a command answers that may fail.
 pub type Outcome<T = ()> = Result<T, Failure>;
 

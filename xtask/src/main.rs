@@ -13,6 +13,7 @@ mod simulate;
 mod stack;
 mod tidy;
 mod time_of_day;
+mod torture;
 mod wait;
 
 use std::io::{self, IsTerminal};
@@ -46,6 +47,7 @@ fn run(arguments: &[String], console: &mut Console<'_>) -> io::Result<u8> {
     let outcome = match cli.command {
         Command::Tidy => tidy(console),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Torture(args) => torture::run(&args, console),
         Command::Stack(command) => stack::run(&command, console),
         Command::Up(args) => services::up(&args, console),
         Command::Down => services::down(console),
@@ -152,6 +154,8 @@ mod tests {
             &["stack", "kill", "kafka", "--signal", "HUP"],
             &["up", "--fast"],
             &["simulate", "--seeds", "0"],
+            &["torture", "--minutes", "0"],
+            &["torture", "--seed", "x"],
         ] {
             let (code, out, err) = ran(arguments);
             assert_eq!((code, out.as_str()), (USAGE, ""), "{arguments:?}");

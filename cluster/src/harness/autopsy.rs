@@ -15,6 +15,10 @@ use super::{Cluster, Ledger, Report, Role};
 
 const STATUSES: &str = "status-updates";
 
+/// So many of the last statuses of each partition are looked through. What was not committed is
+/// among them: it was completed within seconds.
+const LAST_STATUSES: u64 = 50_000;
+
 /// What had been committed and published at a connector's last moment.
 pub struct LastMoment {
     /// Whose messages it delivers.
@@ -36,6 +40,8 @@ pub struct Autopsy {
     pub uncommitted: usize,
     /// Milliseconds between the first and the last of these completions.
     pub uncommitted_ms: u64,
+    /// The ids of all of them.
+    pub ids: BTreeSet<String>,
 }
 
 impl Autopsy {
@@ -63,8 +69,9 @@ impl LastMoment {
     pub async fn examine(self, cluster: &Cluster, accepted: &BTreeSet<String>) -> Autopsy {
         let log = log(cluster);
         let completed = self.completions(&log).await;
-        let (mut in_flight, mut times) = (0, Vec::new());
+        let (mut in_flight, mut times, mut ids) = (0, Vec::new(), BTreeSet::new());
         for id in self.open(&log).await.intersection(accepted) {
+            ids.insert(id.clone());
             match completed.get(id) {
                 Some(at_ms) => times.push(*at_ms),
                 None => in_flight += 1,
@@ -73,7 +80,7 @@ impl LastMoment {
         let span = times.iter().max().zip(times.iter().min());
         let uncommitted_ms = span.map_or(0, |(last, first)| last - first);
         let (platform, uncommitted) = (self.platform, times.len());
-        Autopsy { platform, in_flight, uncommitted, uncommitted_ms }
+        Autopsy { platform, in_flight, uncommitted, uncommitted_ms, ids }
     }
 
     /// When the first status of each message was written.
@@ -81,7 +88,8 @@ impl LastMoment {
         let mut completed = BTreeMap::new();
         for (partition, end) in &self.statuses {
             let at = TopicPartition::new(STATUSES, *partition);
-            for record in read_all(log, &at, 0).await.iter().filter(|r| r.offset < *end) {
+            let from = end.saturating_sub(LAST_STATUSES);
+            for record in read_all(log, &at, from).await.iter().filter(|r| r.offset < *end) {
                 let status: Value = serde_json::from_slice(&record.value).expect("JSON");
                 let id = status["message_id"].as_str().expect("an id").to_owned();
                 completed.entry(id).or_insert(record.timestamp.as_ms());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub struct Place {
     pub root: PathBuf,
     /// Holds the configuration, and what the processes write. Emptied at the start.
     pub folder: PathBuf,
+    /// Where a wire begins that leads to Kafka, for services that are to talk to it through one.
+    pub kafka_wire: Option<SocketAddrV4>,
 }
 
 /// See the module. Dropping it ends everything.
@@ -30,7 +33,9 @@ pub struct Cluster {
     /// What they read.
     pub config: Config,
     folder: PathBuf,
+    /// What all read whose role has no file of its own.
     file: PathBuf,
+    files: BTreeMap<Role, PathBuf>,
     /// Kafka and Cassandra. Last: servers end after their clients.
     pub stack: Stack,
 }
@@ -49,8 +54,9 @@ impl Cluster {
     }
 
     /// Starts servers and simulator only.
-    pub async fn without_services(Place { root, folder }: Place, config: Config) -> Self {
-        let stack = Stack::start(&root).await;
+    pub async fn without_services(place: Place, config: Config) -> Self {
+        let Place { root, folder, kafka_wire } = place;
+        let stack = Stack::start(&root, kafka_wire).await;
         if folder.exists() {
             fs::remove_dir_all(&folder).expect("logs of the last run can be removed");
         }
@@ -67,7 +73,8 @@ impl Cluster {
         });
         let file = folder.join("chat4all.toml");
         let http = Http::new();
-        let mut cluster = Self { services: BTreeMap::new(), http, config, folder, file, stack };
+        let (services, files) = (BTreeMap::new(), BTreeMap::new());
+        let mut cluster = Self { services, http, config, folder, file, files, stack };
         let simulator = cluster.url(Role::Simulator);
         cluster.config = cluster.config.clone().text("simulation.url", &simulator);
         fs::write(&cluster.file, cluster.config.whole()).expect("a file");
@@ -83,9 +90,15 @@ impl Cluster {
         file
     }
 
+    /// A file of its own for every process of a role that is started from now on.
+    pub fn configure(&mut self, role: Role, config: &Config) {
+        let file = self.write_config(&format!("{}.toml", role.name()), &config.whole());
+        self.files.insert(role, file);
+    }
+
     /// Starts a process, without waiting for it. Another of the same role gets another port.
     pub fn spawn(&mut self, role: Role, name: &str) {
-        let file = self.file.clone();
+        let file = self.files.get(&role).unwrap_or(&self.file).clone();
         self.spawn_with(role, name, &file);
     }
 
@@ -95,6 +108,21 @@ impl Cluster {
         let port = if is_first { self.config.port(role) } else { ports::free(&[]) };
         let service = Service::spawn(role, name, port, file, &self.folder);
         self.services.insert(name.to_owned(), service);
+    }
+
+    /// Where a process listens.
+    pub fn port_of(&self, name: &str) -> Option<u16> {
+        self.services.get(name).map(|service| service.port)
+    }
+
+    /// Whether there is a process with this name, running or not.
+    pub fn has(&self, name: &str) -> bool {
+        self.services.contains_key(name)
+    }
+
+    /// Ends a process, if it has not ended, and forgets it.
+    pub fn remove(&mut self, name: &str) {
+        self.services.remove(name);
     }
 
     /// The first process of a role.

@@ -25,16 +25,24 @@ pub struct Group {
 /// The last commit of a partition.
 #[derive(Clone, Debug)]
 pub struct Committed {
+    /// Which partition.
     pub at: TopicPartition,
+    /// Everything before this is done,
     pub position: u64,
+    /// and what this says.
     pub note: String,
 }
 
 impl Group {
     /// The group of a role that has one.
     pub fn of(cluster: &Cluster, role: Role) -> Option<Self> {
+        Self::at(cluster.stack.kafka, role)
+    }
+
+    /// The group of a role that has one, at brokers.
+    pub fn at(kafka: SocketAddrV4, role: Role) -> Option<Self> {
         let (name, topics) = role.group()?;
-        Some(Self::new(cluster.stack.kafka, &name, topics))
+        Some(Self::new(kafka, &name, topics))
     }
 
     fn new(kafka: SocketAddrV4, name: &str, topics: Vec<String>) -> Self {

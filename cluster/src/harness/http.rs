@@ -17,12 +17,16 @@ pub struct Http(Arc<dyn HttpPort>);
 
 /// An answer as text.
 pub struct Answer {
+    /// Its status.
     pub status: StatusCode,
+    /// Its headers.
     pub headers: HeaderMap,
+    /// Its body.
     pub text: String,
 }
 
 impl Answer {
+    /// Its body, if that is JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
@@ -45,8 +49,12 @@ impl Http {
         method: Method,
         url: &str,
         body: impl Into<Bytes>,
+        more: Option<(&str, &str)>,
     ) -> Result<Answer, CallError> {
         let mut request = Request::builder().method(&method).uri(url);
+        if let Some((name, value)) = more {
+            request = request.header(name, value);
+        }
         if method == Method::POST {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
@@ -58,7 +66,7 @@ impl Http {
 
     /// The text at an address, unless nothing (good) answers there now.
     pub async fn text(&self, url: &str) -> Option<String> {
-        let answer = self.call(Method::GET, url, "").await.ok()?;
+        let answer = self.call(Method::GET, url, "", None).await.ok()?;
         answer.status.is_success().then_some(answer.text)
     }
 
@@ -69,6 +77,21 @@ impl Http {
 
     /// Posts a JSON document.
     pub async fn post(&self, url: &str, body: &Value) -> Result<Answer, CallError> {
-        self.call(Method::POST, url, body.to_string()).await
+        self.post_with(url, body, None).await
+    }
+
+    /// As [`Http::post`], with one more header.
+    pub async fn post_with(
+        &self,
+        url: &str,
+        body: &Value,
+        header: Option<(&str, &str)>,
+    ) -> Result<Answer, CallError> {
+        self.call(Method::POST, url, body.to_string(), header).await
+    }
+
+    /// Deletes what is at an address.
+    pub async fn delete(&self, url: &str) -> Result<Answer, CallError> {
+        self.call(Method::DELETE, url, "", None).await
     }
 }

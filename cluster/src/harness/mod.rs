@@ -10,7 +10,7 @@ mod config;
 mod groups;
 mod http;
 mod ledger;
-mod ports;
+pub mod ports;
 mod programs;
 mod report;
 mod service;
@@ -19,15 +19,15 @@ mod traffic;
 
 use std::time::Duration;
 
-pub use self::autopsy::{LastMoment, LastMoments};
+pub use self::autopsy::{Autopsy, LastMoment, LastMoments};
 pub use self::cluster::{Cluster, Place};
 pub use self::config::{Account, Config};
-pub use self::groups::Group;
-pub use self::http::Http;
+pub use self::groups::{Committed, Group};
+pub use self::http::{Answer, Http};
 pub use self::ledger::Ledger;
 pub use self::report::Report;
-pub use self::service::{OUTLASTED, Role};
-pub use self::stack::{Server, Signal};
+pub use self::service::{OUTLASTED, Role, Service};
+pub use self::stack::{Server, Signal, Stack};
 pub use self::traffic::{Ids, Plan, Traffic};
 
 /// How long anything may take before a test fails. It bounds failures and synchronises nothing.

@@ -87,6 +87,7 @@ impl Role {
 pub struct Service {
     /// Tells it from other processes of its role.
     pub name: String,
+    /// Where it listens.
     pub port: u16,
     child: Child,
     pid: Pid,
@@ -105,6 +106,8 @@ impl Service {
         let listen = format!("CHAT4ALL__{}", role.listen().replace('.', "__").to_uppercase());
         command.env(listen, format!("127.0.0.1:{port}")).env("CHAT4ALL_LOG", "info");
         command.arg("--config").arg(config).current_dir(folder);
+        // Ctrl-C is for whoever started it.
+        command.process_group(0);
         let (stdout, log) =
             (folder.join(format!("{name}.out")), folder.join(format!("{name}.log")));
         // The log goes on over restarts; the start line is that of this process.
@@ -129,10 +132,17 @@ impl Service {
         serde_json::from_str(&line.await).unwrap_or_default()
     }
 
+    /// Whether it runs no more.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it can be waited for").is_some()
+    }
+
+    /// `http://…` of this process.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal).expect("the process is there and ours");
     }

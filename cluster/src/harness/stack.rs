@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -12,11 +13,11 @@ use super::ports;
 use super::programs;
 
 /// The other ports of a server, as distances from the one for clients.
-const KAFKA_DISTANCES: [i32; 2] = [1, 2];
+const KAFKA_DISTANCES: [i32; 3] = [1, 2, 3];
 const CASSANDRA_DISTANCES: [i32; 2] = [-2_042, -1_843];
 
 /// A server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Server {
     /// The log.
     Kafka,
@@ -25,7 +26,7 @@ pub enum Server {
 }
 
 /// What a server can be sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// Ends it at once.
     Kill,
@@ -38,6 +39,7 @@ pub enum Signal {
 /// The servers. Dropping it kills them and deletes what they hold.
 pub struct Stack {
     folder: PathBuf,
+    kafka_wire: Option<SocketAddrV4>,
     /// Where Kafka listens.
     pub kafka: SocketAddrV4,
     /// Where Cassandra listens.
@@ -47,7 +49,8 @@ pub struct Stack {
 }
 
 impl Server {
-    fn name(self) -> &'static str {
+    /// As it is called on command lines and in paths.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Kafka => "kafka",
             Self::Cassandra => "cassandra",
@@ -57,7 +60,7 @@ impl Server {
 
 impl Stack {
     /// Starts both servers with nothing in them, once nobody else has some in this folder.
-    pub async fn start(root: &Path) -> Self {
+    pub async fn start(root: &Path, kafka_wire: Option<SocketAddrV4>) -> Self {
         let lock = spawn_blocking({
             let root = root.to_owned();
             move || lock(&root)
@@ -67,6 +70,7 @@ impl Stack {
             |distances: &[i32]| SocketAddrV4::new(Ipv4Addr::LOCALHOST, ports::free(distances));
         let stack = Self {
             folder: root.join("stack"),
+            kafka_wire,
             kafka: address(&KAFKA_DISTANCES),
             cassandra: address(&CASSANDRA_DISTANCES),
             _lock: lock,
@@ -75,6 +79,11 @@ impl Stack {
         stack.run(&["down", "--wipe"]).await;
         stack.run(&["up"]).await;
         stack
+    }
+
+    /// Where a wire to Kafka leads.
+    pub fn kafka_behind_wire(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(*self.kafka.ip(), self.kafka.port() + 3)
     }
 
     /// Starts a server on what it held, and waits until it answers.
@@ -92,12 +101,25 @@ impl Stack {
         self.run(&["kill", server.name(), "--signal", signal]).await;
     }
 
+    /// Lets a frozen server go on, and starts one that is not there.
+    pub async fn go_on(&self, server: Server) {
+        let mut thaw = self.command(&["kill", server.name(), "--signal", "CONT"]);
+        // One that is not there cannot be thawed.
+        let _thawed = spawn_blocking(move || thaw.output()).await.expect("xtask is waited for");
+        self.start_again(server).await;
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(programs::xtask());
         command.arg("stack").args(arguments).stdin(Stdio::null());
+        // Ctrl-C is for whoever started it.
+        command.process_group(0);
         command.env("CHAT4ALL_STACK_FOLDER", &self.folder);
         command.env("CHAT4ALL_STACK_KAFKA", self.kafka.to_string());
         command.env("CHAT4ALL_STACK_CASSANDRA", self.cassandra.to_string());
+        if let Some(wire) = self.kafka_wire {
+            command.env("CHAT4ALL_STACK_KAFKA_WIRE", wire.to_string());
+        }
         // These servers live for two minutes: what the second compiler costs is never earned back.
         command.env("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1");
         command

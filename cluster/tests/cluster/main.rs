@@ -24,5 +24,5 @@ use chat4all_cluster::harness::{self, Place};
 /// Where the files of a test are.
 fn place(name: &str) -> Place {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cluster");
-    Place { folder: root.join(name), root }
+    Place { folder: root.join(name), root, kafka_wire: None }
 }

@@ -36,14 +36,23 @@ pub fn sasl_ssl(address: SocketAddrV4) -> SocketAddrV4 {
     SocketAddrV4::new(*address.ip(), address.port() + 2)
 }
 
+/// Where Kafka listens behind a proxy.
+pub fn behind_wire(address: SocketAddrV4) -> SocketAddrV4 {
+    SocketAddrV4::new(*address.ip(), address.port() + 3)
+}
+
 /// The files that Kafka reads, by their names in its folder.
+///
+/// Kafka tells its clients where it is: to those that come through a proxy, `wire`, it must name
+/// the proxy.
 pub fn files(
     folder: &Path,
     certificates: &Path,
     address: SocketAddrV4,
+    wire: Option<SocketAddrV4>,
 ) -> Vec<(&'static str, String)> {
     vec![
-        ("server.properties", properties(folder, certificates, address)),
+        ("server.properties", properties(folder, certificates, address, wire)),
         ("log4j2.properties", LOGGING.into()),
     ]
 }
@@ -86,8 +95,15 @@ rootLogger.level = info
 rootLogger.appenderRef.console.ref = console
 ";
 
-fn properties(folder: &Path, certificates: &Path, address: SocketAddrV4) -> String {
+fn properties(
+    folder: &Path,
+    certificates: &Path,
+    address: SocketAddrV4,
+    wire: Option<SocketAddrV4>,
+) -> String {
     let (controller, sasl_ssl) = (controller(address), sasl_ssl(address));
+    let named = |end: SocketAddrV4| wire.map(|_| format!(",WIRE://{end}")).unwrap_or_default();
+    let (behind, before) = (named(behind_wire(address)), named(wire.unwrap_or(address)));
     let data = folder.join("data");
     let key_store = certificates.join(KEY_STORE);
     let listener = "listener.name.sasl_ssl";
@@ -98,9 +114,9 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://{address},CONTROLLER://{controller},SASL_SSL://{sasl_ssl}
-advertised.listeners=PLAINTEXT://{address},SASL_SSL://{sasl_ssl}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
+listeners=PLAINTEXT://{address},CONTROLLER://{controller},SASL_SSL://{sasl_ssl}{behind}
+advertised.listeners=PLAINTEXT://{address},SASL_SSL://{sasl_ssl}{before}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,WIRE:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
 log.dirs={data}
 
@@ -151,7 +167,7 @@ mod tests {
 
     #[test]
     fn every_listener_has_a_port_of_its_own_beside_the_clients() {
-        let text = properties(Path::new("/s/kafka"), Path::new("/c"), address());
+        let text = properties(Path::new("/s/kafka"), Path::new("/c"), address(), None);
         let listeners = "\nlisteners=PLAINTEXT://127.0.0.1:19092,CONTROLLER://127.0.0.1:19093,\
                          SASL_SSL://127.0.0.1:19094\n";
         assert!(text.contains(listeners), "{text}");
@@ -159,8 +175,17 @@ mod tests {
     }
 
     #[test]
+    fn clients_that_come_through_a_proxy_are_told_to_stay_there() {
+        let wire = "127.0.0.1:4000".parse().ok();
+        let text = properties(Path::new("/s/kafka"), Path::new("/c"), address(), wire);
+        for words in [",WIRE://127.0.0.1:19095\nadvertised", ",WIRE://127.0.0.1:4000\nlistener"] {
+            assert!(text.contains(words), "{words} is not in\n{text}");
+        }
+    }
+
+    #[test]
     fn offsets_outlive_records_and_no_topic_comes_from_a_typing_error() {
-        let text = properties(Path::new("/s/kafka"), Path::new("/c"), address());
+        let text = properties(Path::new("/s/kafka"), Path::new("/c"), address(), None);
         for line in [
             "auto.create.topics.enable=false",
             "group.initial.rebalance.delay.ms=0",
@@ -174,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_setting_is_one_line_also_when_it_is_long() {
-        let text = properties(Path::new("/s/kafka"), Path::new("/c"), address());
+        let text = properties(Path::new("/s/kafka"), Path::new("/c"), address(), None);
         let user = "listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.\
                     plain.PlainLoginModule required user_chat4all=\"chat4all-test\";";
         assert!(text.lines().any(|line| line == user), "{text}");

@@ -52,11 +52,17 @@ impl Server {
     pub fn ports(self, settings: &Settings) -> Vec<(&'static str, SocketAddrV4)> {
         let clients = self.address(settings);
         match self {
-            Self::Kafka => vec![
-                ("clients", clients),
-                ("controller", kafka::controller(clients)),
-                ("clients with TLS and SASL", kafka::sasl_ssl(clients)),
-            ],
+            Self::Kafka => {
+                let mut ports = vec![
+                    ("clients", clients),
+                    ("controller", kafka::controller(clients)),
+                    ("clients with TLS and SASL", kafka::sasl_ssl(clients)),
+                ];
+                if settings.kafka_wire.is_some() {
+                    ports.push(("clients behind a proxy", kafka::behind_wire(clients)));
+                }
+                ports
+            }
             Self::Cassandra => vec![
                 ("clients", clients),
                 ("storage", cassandra::storage(clients)),

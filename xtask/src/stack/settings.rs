@@ -11,6 +11,8 @@ pub const PREFIX: &str = "CHAT4ALL_STACK_";
 pub const KAFKA: &str = "CHAT4ALL_STACK_KAFKA";
 /// Overrides where Cassandra listens.
 pub const CASSANDRA: &str = "CHAT4ALL_STACK_CASSANDRA";
+/// Where a proxy listens through which some clients reach Kafka.
+pub const KAFKA_WIRE: &str = "CHAT4ALL_STACK_KAFKA_WIRE";
 /// Overrides where the servers keep their files.
 pub const FOLDER: &str = "CHAT4ALL_STACK_FOLDER";
 
@@ -33,6 +35,8 @@ pub struct Settings {
     pub kafka: SocketAddrV4,
     /// Where clients reach Cassandra.
     pub cassandra: SocketAddrV4,
+    /// Where a proxy listens, if there is one in front of a listener of Kafka's that is only for it.
+    pub kafka_wire: Option<SocketAddrV4>,
 }
 
 impl Settings {
@@ -71,6 +75,7 @@ impl Settings {
             shared: own,
             kafka: address(KAFKA, DEFAULT_KAFKA)?,
             cassandra: address(CASSANDRA, DEFAULT_CASSANDRA)?,
+            kafka_wire: variable(KAFKA_WIRE).map(|text| parse(KAFKA_WIRE, &text)).transpose()?,
         };
         Ok(settings)
     }
@@ -108,6 +113,7 @@ mod tests {
         assert_eq!(settings.kafka.to_string(), "127.0.0.1:19092");
         assert_eq!(settings.cassandra.to_string(), "127.0.0.1:19042");
         assert_eq!(settings.folder, Path::new("/repository/.stack"));
+        assert_eq!(settings.kafka_wire, None);
     }
 
     #[test]

@@ -63,7 +63,8 @@ fn prepare(server: Server, settings: &Settings, console: &mut Console<'_>) -> Ou
     let address = server.address(settings);
     let (files, arguments) = match server {
         Server::Kafka => {
-            let files = kafka::files(&place.folder, &certificates, address);
+            let wire = settings.kafka_wire;
+            let files = kafka::files(&place.folder, &certificates, address, wire);
             (files, kafka::run(&place.folder))
         }
         Server::Cassandra => {

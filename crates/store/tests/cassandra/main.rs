@@ -5,7 +5,6 @@
 
 mod merging;
 mod outage;
-mod proxy;
 mod schema;
 mod server;
 mod tls;

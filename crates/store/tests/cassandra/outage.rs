@@ -10,9 +10,9 @@ use chat4all_process::config::Bounded;
 use chat4all_process::{Clock, Random};
 use chat4all_store::cassandra::{CassandraSettings, CassandraStore, ConnectError};
 use chat4all_store::{Claim, ClaimKey, MessageStore, StoreError, Tenant};
+use chat4all_wire::{Condition, Wire};
 use futures::FutureExt;
 
-use crate::proxy::{Proxy, Wire};
 use crate::server::{self, KEYSPACE, address, connect, open, operator, settings};
 
 const KEEP: Duration = Duration::from_secs(60);
@@ -55,17 +55,15 @@ fn key() -> ClaimKey {
 }
 
 /// A store behind a wire; the tables are there already.
-async fn behind_a_wire(
-    change: impl FnOnce(&mut CassandraSettings),
-) -> (Proxy, Arc<CassandraStore>) {
+async fn behind_a_wire(change: impl FnOnce(&mut CassandraSettings)) -> (Wire, Arc<CassandraStore>) {
     drop(connect().await);
-    let proxy = Proxy::start(address()).await;
+    let wire = Wire::to(address()).await.unwrap();
     let mut settings = settings(KEYSPACE);
-    settings.contact_points = vec![proxy.address()];
+    settings.contact_points = vec![wire.address().to_string()];
     settings.request_timeout_ms = Bounded::new(3_000);
     change(&mut settings);
     let store = open(&settings).await;
-    (proxy, store)
+    (wire, store)
 }
 
 fn assert_away<T: std::fmt::Debug>(result: &Result<T, StoreError>) {
@@ -86,15 +84,15 @@ async fn until_it_answers(store: &CassandraStore) {
 
 #[tokio::test]
 async fn a_store_that_was_cut_off_is_unavailable_and_heals_by_itself() {
-    let (proxy, store) = behind_a_wire(|_| {}).await;
+    let (wire, store) = behind_a_wire(|_| {}).await;
     let (tenant, message) = (tenant(), message("m"));
     store.put_message(&tenant, &message).await.unwrap();
-    proxy.set(Wire::Cut);
+    wire.set(Condition::Cut);
     assert_away(&store.put_message(&tenant, &message).await);
     assert_away(&store.page(&tenant, &message.conversation_id, None, 5).await);
     assert_away(&store.claim(&tenant, &key(), &claim(1), now(), KEEP).await);
     assert_away(&store.check().await);
-    proxy.set(Wire::Whole);
+    wire.set(Condition::Whole);
     until_it_answers(&store).await;
     store.put_message(&tenant, &message).await.unwrap();
     let page = store.page(&tenant, &message.conversation_id, None, 5).await.unwrap();
@@ -103,19 +101,19 @@ async fn a_store_that_was_cut_off_is_unavailable_and_heals_by_itself() {
 
 #[tokio::test]
 async fn a_server_without_a_word_costs_a_call_its_time_limit() {
-    let (proxy, store) = behind_a_wire(|settings| {
+    let (wire, store) = behind_a_wire(|settings| {
         settings.request_timeout_ms = Bounded::new(200);
         settings.max_in_flight = Bounded::new(1);
     })
     .await;
     let (tenant, message) = (tenant(), message("m"));
-    proxy.set(Wire::Deaf);
+    wire.set(Condition::Deaf);
     // One at a time: the second one's wait for its turn counts, so both end.
     let calls = [store.put_message(&tenant, &message), store.put_message(&tenant, &message)];
     for result in futures::future::join_all(calls).await {
         assert_away(&result);
     }
-    proxy.set(Wire::Whole);
+    wire.set(Condition::Whole);
     until_it_answers(&store).await;
     store.put_message(&tenant, &message).await.unwrap();
 }
@@ -123,12 +121,12 @@ async fn a_server_without_a_word_costs_a_call_its_time_limit() {
 /// Its own claim is in the table then, and it must not take it for another's.
 #[tokio::test]
 async fn a_claim_whose_answer_was_lost_is_still_its_callers() {
-    let (proxy, store) = behind_a_wire(|settings| {
+    let (wire, store) = behind_a_wire(|settings| {
         settings.request_timeout_ms = Bounded::new(60_000);
     })
     .await;
     let tenant = tenant();
-    proxy.set(Wire::Deaf);
+    wire.set(Condition::Deaf);
     let (key, ours) = (key(), claim(1));
     let mut asked = store.claim(&tenant, &key, &ours, now(), KEEP);
     let session = operator().await;
@@ -144,9 +142,9 @@ async fn a_claim_whose_answer_was_lost_is_still_its_callers() {
         assert!((&mut asked).now_or_never().is_none(), "nobody answers");
         tokio::task::yield_now().await;
     }
-    proxy.set(Wire::Cut);
+    wire.set(Condition::Cut);
     tokio::task::yield_now().await;
-    proxy.set(Wire::Whole);
+    wire.set(Condition::Whole);
     assert_eq!(asked.await, Ok(None));
     let again = store.claim(&tenant, &key, &claim(2), now(), KEEP).await;
     assert_eq!(again, Ok(Some(claim(1))));
@@ -156,7 +154,7 @@ async fn a_claim_whose_answer_was_lost_is_still_its_callers() {
 /// others that are answered hear what it fixed.
 #[tokio::test]
 async fn of_many_claims_on_a_bad_wire_at_most_one_wins() {
-    let (proxy, store) = behind_a_wire(|_| {}).await;
+    let (wire, store) = behind_a_wire(|_| {}).await;
     let random = Random::seeded(7);
     for round in 0..5 {
         let tenant = Tenant(format!("{}-{round}", server::unique()).into());
@@ -164,8 +162,8 @@ async fn of_many_claims_on_a_bad_wire_at_most_one_wins() {
         let asked = claims.iter().map(|claim| store.claim(&tenant, &key, claim, now(), KEEP));
         let trouble = async {
             for _ in 0..3 {
-                for wire in [Wire::Deaf, Wire::Cut, Wire::Whole] {
-                    proxy.set(wire);
+                for condition in [Condition::Deaf, Condition::Cut, Condition::Whole] {
+                    wire.set(condition);
                     // sleep: trouble that lasts for any time; the claims need not be under way.
                     tokio::time::sleep(Duration::from_millis(random.between(1, 60))).await;
                 }
@@ -191,10 +189,10 @@ async fn of_many_claims_on_a_bad_wire_at_most_one_wins() {
 
 #[tokio::test]
 async fn a_database_that_is_away_at_the_start_is_no_wrong_configuration() {
-    let proxy = Proxy::start(address()).await;
-    proxy.set(Wire::Cut);
+    let wire = Wire::to(address()).await.unwrap();
+    wire.set(Condition::Cut);
     let mut settings = settings(KEYSPACE);
-    settings.contact_points = vec![proxy.address()];
+    settings.contact_points = vec![wire.address().to_string()];
     let connected = CassandraStore::connect(&settings, Clock::system(), Random::system()).await;
     assert!(matches!(connected, Err(ConnectError::Away(_))));
 }
