@@ -3,6 +3,7 @@
 //! clients and measured in the same run, in turn.
 
 mod api;
+mod connector;
 mod cpu;
 mod floor;
 mod platform;
@@ -21,6 +22,7 @@ use http::Request;
 use serde_json::json;
 use tokio::time::{Instant, timeout};
 
+use crate::connector::{BareArgs, ConnectorArgs, StubArgs};
 use crate::floor::Floor;
 use crate::platform::Platform;
 use crate::report::Measured;
@@ -44,7 +46,8 @@ Examples:
   cargo run --release -p chat4all-bench -- idle
   cargo run --release -p chat4all-bench -- idle --messages 1000 --json idle.json
   cargo run --release -p chat4all-bench -- api                 # needs no servers
-  cargo run --release -p chat4all-bench -- api --on servers";
+  cargo run --release -p chat4all-bench -- api --on servers
+  cargo run --release -p chat4all-bench -- connector --only S1,S4";
 
 #[derive(Subcommand)]
 enum Command {
@@ -54,6 +57,15 @@ enum Command {
     /// Many messages at a time: POST to 202, and pages of a conversation, beside axum with one
     /// append, one insert, one select
     Api(api::ApiArgs),
+    /// A connector under load beside a bare loop that does the same work: goodput, CPU, memory, lag,
+    /// and what a kill -9 costs
+    Connector(ConnectorArgs),
+    /// The bare loop; started by `connector`
+    #[command(hide = true)]
+    Bare(BareArgs),
+    /// The platform; started by `connector`
+    #[command(hide = true)]
+    Stub(StubArgs),
     #[command(hide = true)]
     ServeApi(api::ServeApiArgs),
     #[command(hide = true)]
@@ -90,30 +102,37 @@ struct Idle {
 
 #[allow(clippy::print_stderr)] // the program's last word
 fn main() -> ExitCode {
-    let Cli { command } = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("chat4all-bench: no runtime: {error}");
-            return ExitCode::from(70);
-        }
-    };
-    let measured = runtime.block_on(async {
-        match &command {
-            Command::Idle(args) => idle(args).await,
-            Command::Api(args) => api::run(args).await,
-            Command::ServeApi(args) => api::serve_embedded(args).await,
-            Command::ServeFloor(args) => api::serve_floor(args).await,
-        }
-    });
-    runtime.shutdown_background();
-    match measured {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(Cli::parse().command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("chat4all-bench: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// `false` if what was measured must not be.
+fn run(command: Command) -> Result<bool, Failure> {
+    // Its one thread is its own affair.
+    if let Command::Stub(args) = command {
+        return connector::run_stub(args).map(|()| true);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        let done = |()| true;
+        match command {
+            Command::Idle(args) => idle(&args).await.map(done),
+            Command::Api(args) => api::run(&args).await.map(done),
+            Command::Connector(args) => connector::run(&args).await,
+            Command::Bare(args) => connector::run_bare(args).await.map(done),
+            Command::Stub(args) => connector::run_stub(args).map(done),
+            Command::ServeApi(args) => api::serve_embedded(&args).await.map(done),
+            Command::ServeFloor(args) => api::serve_floor(&args).await.map(done),
+        }
+    });
+    runtime.shutdown_background();
+    ended
 }
 
 /// How long anything may take before the run is given up.
