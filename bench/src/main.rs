@@ -9,6 +9,7 @@ mod floor;
 mod platform;
 mod report;
 mod services;
+mod whole;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -47,7 +48,8 @@ Examples:
   cargo run --release -p chat4all-bench -- idle --messages 1000 --json idle.json
   cargo run --release -p chat4all-bench -- api                 # needs no servers
   cargo run --release -p chat4all-bench -- api --on servers
-  cargo run --release -p chat4all-bench -- connector --only S1,S4";
+  cargo run --release -p chat4all-bench -- connector --only S1,S4
+  cargo xtask up --release --detach && cargo run --release -p chat4all-bench -- whole";
 
 #[derive(Subcommand)]
 enum Command {
@@ -60,6 +62,9 @@ enum Command {
     /// A connector under load beside a bare loop that does the same work: goodput, CPU, memory, lag,
     /// and what a kill -9 costs
     Connector(ConnectorArgs),
+    /// What a message costs altogether, from POST to READ: the CPU of every process of the running
+    /// installation, servers included
+    Whole(whole::WholeArgs),
     /// The bare loop; started by `connector`
     #[command(hide = true)]
     Bare(BareArgs),
@@ -125,6 +130,7 @@ fn run(command: Command) -> Result<bool, Failure> {
             Command::Idle(args) => idle(&args).await.map(done),
             Command::Api(args) => api::run(&args).await.map(done),
             Command::Connector(args) => connector::run(&args).await,
+            Command::Whole(args) => whole::run(&args).await.map(done),
             Command::Bare(args) => connector::run_bare(args).await.map(done),
             Command::Stub(args) => connector::run_stub(args).map(done),
             Command::ServeApi(args) => api::serve_embedded(&args).await.map(done),
