@@ -83,7 +83,8 @@ impl LastMoment {
         Autopsy { platform, in_flight, uncommitted, uncommitted_ms, ids }
     }
 
-    /// When the first status of each message was written.
+    /// When each message was completed: what receipts report comes earlier or later, and a doubt that
+    /// is told is no end.
     async fn completions(&self, log: &KafkaLog) -> BTreeMap<String, u64> {
         let mut completed = BTreeMap::new();
         for (partition, end) in &self.statuses {
@@ -91,6 +92,10 @@ impl LastMoment {
             let from = end.saturating_sub(LAST_STATUSES);
             for record in read_all(log, &at, from).await.iter().filter(|r| r.offset < *end) {
                 let status: Value = serde_json::from_slice(&record.value).expect("JSON");
+                let is_of_call = status["attempt"].is_u64();
+                if !is_of_call || status["reason"] == "possible_duplicate" {
+                    continue;
+                }
                 let id = status["message_id"].as_str().expect("an id").to_owned();
                 completed.entry(id).or_insert(record.timestamp.as_ms());
             }

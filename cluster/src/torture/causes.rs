@@ -1,5 +1,5 @@
-//! Why a platform may have got a message twice: what dead connectors left behind, and calls that a
-//! hand-over has cut off.
+//! Why a platform may have got a message twice: what connectors left behind that ended, and calls
+//! that a hand-over has cut off.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,6 +15,10 @@ pub struct LeftBehind {
     pub in_flight: u64,
     /// Completed, and not committed.
     pub uncommitted: u64,
+    /// How many ends were planned: those of a drain.
+    pub planned: u64,
+    /// What these handed over although a platform had accepted it: calls in doubt.
+    pub handed_over: u64,
     /// How often each message was left behind.
     pub messages: BTreeMap<String, u64>,
 }
@@ -23,16 +27,16 @@ pub struct LeftBehind {
 #[derive(Default)]
 pub struct Causes {
     left: Mutex<LeftBehind>,
-    outlasted: Mutex<Outlasted>,
+    counters: Mutex<Counters>,
 }
 
-/// A counter of processes that come and go: the last value that each has shown.
+/// Counters of processes that come and go: the last values that each has shown.
 #[derive(Default)]
-struct Outlasted {
+struct Counters {
     processes: u64,
     /// By name: which process it is now, and where its metrics are.
     live: BTreeMap<String, (u64, u16)>,
-    shown: BTreeMap<u64, u64>,
+    outlasted: BTreeMap<u64, u64>,
 }
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -52,6 +56,16 @@ impl Causes {
         }
     }
 
+    /// What a planned end hands over although a platform had accepted it.
+    pub fn hand_over(&self, found: &Autopsy) {
+        let mut left = lock(&self.left);
+        left.planned += 1;
+        left.handed_over += found.ids.len() as u64;
+        for id in &found.ids {
+            *left.messages.entry(id.clone()).or_default() += 1;
+        }
+    }
+
     /// Everything so far.
     pub fn left_behind(&self) -> LeftBehind {
         lock(&self.left).clone()
@@ -59,42 +73,42 @@ impl Causes {
 
     /// A connector was started.
     pub fn started(&self, name: &str, port: u16) {
-        let mut outlasted = lock(&self.outlasted);
-        outlasted.processes += 1;
-        let process = outlasted.processes;
-        outlasted.live.insert(name.to_owned(), (process, port));
+        let mut counters = lock(&self.counters);
+        counters.processes += 1;
+        let process = counters.processes;
+        counters.live.insert(name.to_owned(), (process, port));
     }
 
-    /// A connector has ended; it had shown this last, if anybody had looked.
+    /// A connector has ended; it had shown this of [`OUTLASTED`] last, if anybody had looked.
     pub fn ended(&self, name: &str, last: Option<u64>) {
-        let mut outlasted = lock(&self.outlasted);
-        if let Some((process, _)) = outlasted.live.remove(name)
-            && let Some(last) = last
+        let mut counters = lock(&self.counters);
+        if let Some((process, _)) = counters.live.remove(name)
+            && let Some(outlasted) = last
         {
-            outlasted.show(process, last);
+            counters.show(process, outlasted);
         }
     }
 
     /// Looks at the metrics of every connector that answers.
     pub async fn look(&self, http: &Http) {
-        let live: Vec<(u64, u16)> = lock(&self.outlasted).live.values().copied().collect();
+        let live: Vec<(u64, u16)> = lock(&self.counters).live.values().copied().collect();
         for (process, port) in live {
             let url = format!("http://127.0.0.1:{port}/metrics");
             if let Some(text) = http.text(&url).await {
-                lock(&self.outlasted).show(process, sum(&text, OUTLASTED));
+                lock(&self.counters).show(process, sum(&text, OUTLASTED));
             }
         }
     }
 
     /// How many calls hand-overs have cut off.
     pub fn outlasted(&self) -> u64 {
-        lock(&self.outlasted).shown.values().sum()
+        lock(&self.counters).outlasted.values().sum()
     }
 }
 
-impl Outlasted {
+impl Counters {
     fn show(&mut self, process: u64, value: u64) {
-        let shown = self.shown.entry(process).or_default();
+        let shown = self.outlasted.entry(process).or_default();
         *shown = value.max(*shown);
     }
 }

@@ -117,8 +117,8 @@ fn message(facts: &Facts, reported: &Reported, chat: &Chat, number: usize, id: &
             "reason": it.reason.map(|reason| reason.word()),
             "possible_duplicate": it.possible_duplicate })),
         "reported": { "sent": reports.sent, "delivered": reports.delivered, "read": reports.read,
-            "unknown": reports.unknown, "failed": reports.failed.map(|reason| reason.word()),
-            "possible_duplicate": reports.possible_duplicate },
+            "unknown": reports.unknown, "doubted": reports.doubted,
+            "failed": reports.failed.map(|reason| reason.word()) },
         "platform_saw": { "calls": entry.attempts, "accepted": entry.accepted,
             "first_accepted": entry.first_accepted },
     })

@@ -1,23 +1,22 @@
 //! The processes of a run, and what is done to them.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod ends;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::act::{Act, SESSION};
-use super::recovery::{PATIENCE, Recovery, within};
+use super::recovery::Recovery;
 use super::shared::Shared;
-use crate::harness::{Cluster, LastMoment, OUTLASTED, Role, Server, Signal};
+use crate::harness::{Cluster, LastMoment, Role, Server, Signal};
 
 /// A call that was under way when its connector died is in the ledger after this.
 const LAST_CALLS: Duration = Duration::from_millis(700);
 /// No call starts so long after the log went away.
 const LEASE: Duration = Duration::from_secs(4);
-/// For so long after a trouble of the log a connector may hold more than it could commit.
-const TROUBLE: Duration = Duration::from_secs(15);
 
 /// See the module.
 pub struct Fleet {
@@ -59,7 +58,7 @@ impl Fleet {
                 self.kill(&act.kind(), &all, *away).await;
             }
             Act::Restart { role, which } => {
-                let gate = Arc::clone(&self.shared.way_to_log);
+                let gate = Arc::clone(&self.shared.log);
                 let _quiet = gate.lock().await;
                 let name = self.chosen(*role, *which);
                 let began = Instant::now();
@@ -140,61 +139,6 @@ impl Fleet {
         self.recovery.goes_on(kind, marks, began).await;
     }
 
-    /// With what each platform has accepted by now.
-    async fn with_accepted(&self, lasts: Vec<LastMoment>) -> Vec<(LastMoment, BTreeSet<String>)> {
-        let mut found = Vec::new();
-        for last in lasts {
-            let (platforms, name) = (&self.shared.platforms, last.platform);
-            let accepted = within(PATIENCE, async || platforms.lately_accepted(name).await);
-            found.push((last, accepted.await.expect("the ledger can be read")));
-        }
-        found
-    }
-
-    /// What was left behind may be sent again, and must be within I6's bound.
-    async fn examine(&self, lasts: Vec<(LastMoment, BTreeSet<String>)>, without_log: bool) {
-        for (last, accepted) in lasts {
-            let found = last.examine(&self.cluster, &accepted).await;
-            let config = &self.cluster.config;
-            let is_troubled = without_log || self.shared.board.log_was_troubled(TROUBLE);
-            let bound = if is_troubled {
-                config.repeatable_without_log(found.platform)
-            } else {
-                config.repeatable(found.platform)
-            };
-            self.shared.causes.add(&found);
-            self.shared.board.note(
-                "left behind",
-                json!({ "platform": found.platform, "in_flight": found.in_flight,
-                    "uncommitted": found.uncommitted, "uncommitted_ms": found.uncommitted_ms,
-                    "bound": bound, "ids": found.ids }),
-            );
-            if found.repeatable() > bound {
-                let text = format!(
-                    "{} left {} calls in flight and {} uncommitted over {} ms; allowed are {bound}",
-                    found.platform, found.in_flight, found.uncommitted, found.uncommitted_ms
-                );
-                self.shared.board.finds("an end leaves little behind (I6)", None, text);
-            }
-        }
-    }
-
-    /// SIGTERM, and the end: within its time, and with 0.
-    async fn terminate(&mut self, role: Role, name: &str) {
-        let code = if let Role::Connector(_) = role {
-            let http = self.cluster.http.clone();
-            let (code, last) = self.cluster.named(name).terminate_reading(&http, OUTLASTED).await;
-            self.shared.causes.ended(name, Some(last));
-            code
-        } else {
-            self.cluster.named(name).terminate().await
-        };
-        if code != Some(0) {
-            let text = format!("{name} ended with {code:?}");
-            self.shared.board.finds("a planned stop ends with 0", None, text);
-        }
-    }
-
     async fn freeze(&mut self, kind: &str, role: Role, name: &str, lasting: Duration) {
         self.shared.causes.look(&self.cluster.http).await;
         self.cluster.freeze(name);
@@ -249,7 +193,7 @@ impl Fleet {
                     self.examine(lasts, false).await;
                 }
             } else {
-                let gate = Arc::clone(&self.shared.way_to_log);
+                let gate = Arc::clone(&self.shared.log);
                 let _quiet = gate.lock().await;
                 self.terminate(role, &name).await;
             }
@@ -276,6 +220,9 @@ impl Fleet {
 
     async fn server(&mut self, kind: &str, server: Server, signal: Signal, lasting: Duration) {
         let is_log = server == Server::Kafka;
+        let gate = Arc::clone(if is_log { &self.shared.log } else { &self.shared.store });
+        // A server that is away says nothing of the way to it.
+        let _no_other_trouble = gate.lock().await;
         let (mut lasts, mut marks) = (Vec::new(), Vec::new());
         let hurt: &[Role] = if is_log { &Role::SERVICES } else { &[Role::StatusConsumer] };
         for role in hurt.iter().filter(|role| **role != Role::Api) {

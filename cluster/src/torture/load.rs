@@ -52,6 +52,8 @@ pub struct Chat {
     pub is_refused: bool,
     /// Whether its messages have a life of their own, which may end in trouble.
     pub has_lifetime: bool,
+    /// Whether its messages need the store to be accepted.
+    pub needs_claims: bool,
     /// What was accepted, in this order.
     pub sent: Vec<Sent>,
 }
@@ -97,7 +99,8 @@ enum Naming {
 }
 
 impl Plan {
-    /// The conversation with this number. Every fortieth receiver is refused by the platform.
+    /// The conversation with this number. Every fortieth receiver is refused by the platform, and
+    /// every sixth client needs claims: it waits while the store is away, the others do not.
     pub fn chat(&self, number: usize) -> Chat {
         let account = self.accounts[number % self.accounts.len()].clone();
         let receiver = match account.platform {
@@ -106,7 +109,8 @@ impl Plan {
         };
         let (id, is_refused) = (format!("chat-{number}"), number % 40 == 7);
         let has_lifetime = account.platform == self.lifetime_s.0;
-        Chat { id, account, receiver, is_refused, has_lifetime, sent: Vec::new() }
+        let (needs_claims, sent) = (number % 6 == 1, Vec::new());
+        Chat { id, account, receiver, is_refused, has_lifetime, needs_claims, sent }
     }
 
     /// Begins to send to the addresses of the API that are known at the time.
@@ -213,11 +217,11 @@ impl Client {
     }
 
     fn request(&self, number: usize) -> (Request, bool) {
-        let naming = match self.random.between(1, 100) {
-            1..=80 => Naming::Uuid,
-            81..=88 => Naming::Word,
-            89..=96 => Naming::Key,
-            _ => Naming::Server,
+        let naming = match (self.chat.needs_claims, self.random.between(1, 100)) {
+            (true, 1..=50) => Naming::Word,
+            (true, _) => Naming::Key,
+            (false, 1..=5) => Naming::Server,
+            (false, _) => Naming::Uuid,
         };
         let word = format!("{}-{number}", self.chat.id);
         let mut body = json!({

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use super::act::Trouble;
 use crate::harness::Http;
 
-/// Messages of one answer.
-const PAGE: u64 = 5_000;
+/// Messages of one answer, which has at most 1 MiB.
+const PAGE: u64 = 1_000;
 /// What was first called longer ago is over: the oldest message of an autopsy is younger.
 const PAST: Duration = Duration::from_secs(400);
 
@@ -139,6 +139,7 @@ impl Platforms {
     /// From now on they do not.
     pub async fn end(&self, number: u64) {
         let mut faults = self.faults.lock().await;
+        self.refresh(&mut faults).await;
         faults.active.remove(&number);
         self.set(&faults).await;
     }
@@ -150,9 +151,27 @@ impl Platforms {
         self.set(&faults).await;
     }
 
-    /// A simulator that was started again has forgotten its faults.
+    /// A simulator that was started again has forgotten its faults: they begin anew.
     pub async fn remind(&self) {
         self.set(&*self.faults.lock().await).await;
+    }
+
+    /// How many calls each still has; the simulator lists them in the order in which they came, and
+    /// forgets those that have none.
+    async fn refresh(&self, faults: &mut Faults) {
+        let Some(read) = self.http.get(&format!("{}/_sim/faults", self.url)).await else { return };
+        let mut listed = read["faults"].as_array().into_iter().flatten().peekable();
+        faults.active.retain(|_, fault| {
+            let is_same = |it: &&Value| {
+                let same = |key: &str| it.get(key) == fault.get(key);
+                ["kind", "platform", "account", "code", "delay_ms", "accept"].into_iter().all(same)
+            };
+            match listed.next_if(is_same) {
+                Some(it) => fault["times"] = it["times"].clone(),
+                None => return false,
+            }
+            true
+        });
     }
 
     async fn set(&self, faults: &Faults) {

@@ -22,12 +22,12 @@ pub struct Reports {
     pub delivered: bool,
     /// It was read.
     pub read: bool,
-    /// A call's outcome is not known.
+    /// A call's outcome is not known, and no other follows.
     pub unknown: bool,
+    /// A call's outcome was not known, and the message was to be called again.
+    pub doubted: bool,
     /// It has failed, for this reason.
     pub failed: Option<Reason>,
-    /// A call may have been a repetition.
-    pub possible_duplicate: bool,
 }
 
 /// How many messages are where.
@@ -66,7 +66,7 @@ impl Reports {
             Self { failed: Some(Reason::Rejected), .. } => Status::Failed,
             Self { sent: true, .. } => Status::Sent,
             Self { failed: Some(_), .. } => Status::Failed,
-            Self { unknown: true, .. } => Status::Unknown,
+            Self { unknown: true, .. } | Self { doubted: true, .. } => Status::Unknown,
             _ => Status::Accepted,
         }
     }
@@ -74,13 +74,15 @@ impl Reports {
     fn add(&mut self, update: &StatusUpdate) {
         match update.status {
             Status::Accepted => {}
+            Status::Unknown if update.reason == Some(Reason::PossibleDuplicate) => {
+                self.doubted = true;
+            }
             Status::Unknown => self.unknown = true,
             Status::Failed => self.failed = Some(update.reason.unwrap_or(Reason::Unspecified)),
             Status::Sent => self.sent = true,
             Status::Delivered => self.delivered = true,
             Status::Read => self.read = true,
         }
-        self.possible_duplicate |= update.possible_duplicate;
     }
 }
 
@@ -124,10 +126,13 @@ impl Reported {
 
     fn add(&self, records: &[Record]) {
         let updates = records.iter().filter_map(|record| StatusUpdate::parse(&record.value).ok());
+        updates.for_each(|update| self.take(&update));
+    }
+
+    /// One more report.
+    pub fn take(&self, update: &StatusUpdate) {
         let mut all = self.lock();
-        for update in updates {
-            all.entry(update.message_id.as_str().to_owned()).or_default().add(&update);
-        }
+        all.entry(update.message_id.as_str().to_owned()).or_default().add(update);
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Reports>> {

@@ -101,7 +101,8 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<Rep
         causes: Arc::default(),
         counts: Arc::default(),
         apis: watch::Sender::new(vec![api]),
-        way_to_log: Arc::default(),
+        log: Arc::default(),
+        store: Arc::default(),
     };
     let run = Run { options, folder: folder.clone(), schedule, shared, reported: Arc::default() };
     let ended = tokio::select! {
@@ -221,12 +222,12 @@ impl Run {
         let (until, calls) = (options.length(), schedule.lane(Lane::Platforms));
         let processes = schedule.lane(Lane::Processes);
         let harms = schedule.lane(Lane::Network);
-        let (skipped, (), ()) = tokio::join!(
+        let (skipped, (), late) = tokio::join!(
             lanes::processes(&mut fleet, &processes, until, shared),
             lanes::platforms(&calls, shared),
-            wires.harm(&harms, shared, recovery),
+            wires.harm(&harms, until, shared, recovery),
         );
-        (fleet, load, skipped)
+        (fleet, load, skipped + late)
     }
 
     /// Nothing goes wrong any more: every message must end.

@@ -22,6 +22,9 @@ pub struct Shared {
     pub counts: Arc<Counts>,
     /// Where clients find the API.
     pub apis: watch::Sender<Vec<String>>,
-    /// Held while the way to the log is bad, and while something ends that must be able to commit.
-    pub way_to_log: Arc<Mutex<()>>,
+    /// Held while the log, or the way to it, is in trouble, and while something ends that must be
+    /// able to commit.
+    pub log: Arc<Mutex<()>>,
+    /// Held while the store, or the way to it, is in trouble.
+    pub store: Arc<Mutex<()>>,
 }

@@ -188,20 +188,25 @@ fn rows(verdict: &Verdict) -> Vec<(String, u64, String)> {
     let settled = format!("UNKNOWN for a while: {arrived} arrived, {failed} failed as in doubt");
     let twice = format!("{} of them accepted more than once", verdict.marked_twice);
     let left = &verdict.left;
-    let bound = left.in_flight + left.uncommitted + verdict.outlasted;
-    let duplicated = format!(
-        "{} not marked, allowed {bound} (I6): {} in flight and {} uncommitted at {} ends, {} cut off",
-        verdict.unmarked_duplicates,
-        left.in_flight,
-        left.uncommitted,
-        left.autopsies,
-        verdict.outlasted
-    );
+    let cut_off = verdict.outlasted;
+    let bound = left.in_flight + left.uncommitted + cut_off;
+    let ends = left.autopsies;
+    let in_flight = format!("calls under way, at {ends} unplanned ends");
+    let unnamed = "of these: no end left the message behind; at most those cut off";
     rows.extend([
-        row("in doubt", verdict.in_doubt, &settled),
+        row("in doubt, not repeated", verdict.in_doubt, &settled),
+        row("in doubt, repeated", verdict.doubted, "UNKNOWN until another call or a receipt"),
         row("possible duplicates", verdict.marked, &twice),
-        row("duplicated", verdict.duplicates, &duplicated),
-        row("  unexplained", verdict.unexplained, "no mark, no end left them behind"),
+        row("duplicated", verdict.duplicates, "acceptances beyond the first of a message"),
+        row("  without a mark", verdict.unmarked_duplicates, &format!("I6 allows {bound}:")),
+        row("    in flight", left.in_flight, &in_flight),
+        row(
+            "    uncommitted",
+            left.uncommitted,
+            "completed after the last commit before such an end",
+        ),
+        row("    cut off", cut_off, "calls that outlasted the drain of a hand-over"),
+        row("  unexplained", verdict.unexplained, unnamed),
         row("unsettled", verdict.unsettled, ""),
         row("lost", verdict.lost, ""),
         row("overtaken", verdict.overtaken, ""),
@@ -214,13 +219,15 @@ fn messages(verdict: &Verdict) -> Value {
     json!({
         "accepted": verdict.accepted, "by_status": by, "failed": verdict.failed,
         "unsettled": verdict.unsettled, "lost": verdict.lost, "overtaken": verdict.overtaken,
-        "in_doubt": { "messages": verdict.in_doubt, "arrived": verdict.in_doubt_arrived,
+        "in_doubt": { "repeated": verdict.doubted, "not_repeated": verdict.in_doubt,
+            "arrived": verdict.in_doubt_arrived,
             "failed": verdict.in_doubt_failed },
         "possible_duplicates": { "messages": verdict.marked, "twice": verdict.marked_twice },
         "duplicated": { "acceptances": verdict.duplicates, "not_marked": verdict.unmarked_duplicates,
             "unexplained": verdict.unexplained, "in_flight": verdict.left.in_flight,
             "uncommitted": verdict.left.uncommitted, "ends": verdict.left.autopsies,
-            "outlasted": verdict.outlasted },
+            "cut_off": verdict.outlasted, "handed_over": verdict.left.handed_over,
+            "planned_ends": verdict.left.planned },
         "failed_after_end": verdict.failed_after_end,
     })
 }

@@ -51,7 +51,9 @@ pub struct Verdict {
     pub lost: u64,
     /// First accepted by the platform after a later one of the same conversation.
     pub overtaken: u64,
-    /// Reported as UNKNOWN at some time.
+    /// Reported as UNKNOWN at some time, to be called again.
+    pub doubted: u64,
+    /// Reported as UNKNOWN at some time, never to be called again.
     pub in_doubt: u64,
     /// Of these: arrived after all.
     pub in_doubt_arrived: u64,
@@ -65,7 +67,7 @@ pub struct Verdict {
     pub duplicates: u64,
     /// Of these: of messages that are not marked.
     pub unmarked_duplicates: u64,
-    /// Of these: that no autopsy explains. Hand-overs may have cut them off.
+    /// Of these: that no end left behind. Hand-overs may have cut them off.
     pub unexplained: u64,
     /// Calls that hand-overs have cut off.
     pub outlasted: u64,
@@ -133,11 +135,12 @@ impl Judge<'_> {
             let text = format!("{shown:?}, and reported was {reports:?}");
             self.finds("the store has what was reported (I5)", id, text);
         }
-        if shown.possible_duplicate || reports.possible_duplicate {
+        if shown.possible_duplicate {
             self.verdict.marked += 1;
             self.verdict.marked_twice += u64::from(entry.accepted > 1);
             self.marked.insert(id.to_owned());
         }
+        self.verdict.doubted += u64::from(reports.doubted);
         if reports.unknown {
             self.in_doubt(shown);
         }
@@ -289,3 +292,7 @@ fn rank_of(reports: &Reports) -> u8 {
     let (status, reason) = (reports.status(), reports.failed);
     rank(&Shown { status, reason, possible_duplicate: false })
 }
+
+#[cfg(test)]
+#[path = "verdict_tests.rs"]
+mod tests;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
 
 use chat4all_wire::{Condition, Wire};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -92,16 +93,27 @@ impl Wires {
         self.0.values().for_each(|wire| wire.set(Condition::Whole));
     }
 
-    /// Carries the schedule out.
-    pub async fn harm(&self, steps: &[Step], shared: &Shared, recovery: &Recovery) {
-        for Step { at, act } in steps {
+    /// Carries the schedule out. Answers how many acts the time was too short for.
+    pub async fn harm(
+        &self,
+        steps: &[Step],
+        until: Duration,
+        shared: &Shared,
+        recovery: &Recovery,
+    ) -> u64 {
+        for (done, Step { at, act }) in steps.iter().enumerate() {
             let Act::Network { way, harm, lasting } = act else { continue };
             sleep_until(shared.board.at(*at)).await;
-            // Nothing that must be able to commit ends meanwhile.
+            // Of a server and the way to it, one at a time is in trouble. Nothing that must be able to
+            // commit ends meanwhile.
             let gate = match way {
-                Way::Log => Some(shared.way_to_log.lock().await),
+                Way::Log => Some(shared.log.lock().await),
+                Way::Store => Some(shared.store.lock().await),
                 _ => None,
             };
+            if shared.board.elapsed() > until {
+                return (steps.len() - done) as u64;
+            }
             shared.board.begins(Lane::Network, act);
             if *way == Way::Log {
                 shared.board.log_is_troubled();
@@ -124,5 +136,6 @@ impl Wires {
             shared.board.ends(Lane::Network);
             drop(gate);
         }
+        0
     }
 }
