@@ -6,13 +6,15 @@ mod api;
 mod connector;
 mod cpu;
 mod floor;
+mod options;
 mod platform;
+mod process;
+mod progress;
 mod report;
 mod services;
+mod statistics;
 mod whole;
 
-use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::connector::{BareArgs, ConnectorArgs, StubArgs};
 use crate::floor::Floor;
+use crate::options::{Cassandra, Installation, Kafka, Output};
 use crate::platform::Platform;
 use crate::report::Measured;
 use crate::services::Services;
@@ -77,32 +80,19 @@ enum Command {
     ServeFloor(api::ServeFloorArgs),
 }
 
-/// Whom messages are for, unless somebody else is named.
-const RECEIVER: &str = "whatsapp:+5511999990000";
-
 #[derive(clap::Args)]
 struct Idle {
     /// How many messages, after a tenth as many to warm up
     #[arg(long, default_value_t = 300)]
     messages: u32,
-    /// The folder of the services' executables
-    #[arg(long, default_value = "target/release", value_name = "FOLDER")]
-    binaries: PathBuf,
-    /// The configuration of the installation
-    #[arg(long, default_value = "deploy/local.toml", value_name = "FILE")]
-    config: PathBuf,
-    /// To whom
-    #[arg(long, default_value = RECEIVER)]
-    receiver: String,
-    /// The brokers
-    #[arg(long, env = "CHAT4ALL_STACK_KAFKA", default_value = "127.0.0.1:19092")]
-    kafka: String,
-    /// The database
-    #[arg(long, env = "CHAT4ALL_STACK_CASSANDRA", default_value = "127.0.0.1:19042")]
-    cassandra: String,
-    /// Also writes the figures as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    installation: Installation,
+    #[command(flatten)]
+    kafka: Kafka,
+    #[command(flatten)]
+    cassandra: Cassandra,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[allow(clippy::print_stderr)] // the program's last word
@@ -144,36 +134,17 @@ fn run(command: Command) -> Result<bool, Failure> {
 /// How long anything may take before the run is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// One line that says what is being done, rewritten on a terminal.
-fn progress(what: &str) {
-    let mut err = std::io::stderr();
-    // Whoever started us need not be listening.
-    let _closed = match err.is_terminal() {
-        true => write!(err, "\r\x1b[2K{what}").and_then(|()| err.flush()),
-        false => writeln!(err, "{what}"),
-    };
-}
-
-/// Makes room for what follows.
-fn progress_done() {
-    let mut err = std::io::stderr();
-    if err.is_terminal() {
-        // Whoever started us need not be listening.
-        let _closed = write!(err, "\r\x1b[2K");
-    }
-}
-
 async fn idle(args: &Idle) -> Result<(), Failure> {
     let (platform, mut calls) = Platform::listen().await?;
     let services = Services::start(args, platform.address).await?;
-    let mut floor = Floor::new(&args.kafka, &args.cassandra).await?;
+    let mut floor = Floor::new(&args.kafka.kafka, &args.cassandra.cassandra).await?;
     let client = HttpClient::over_tcp();
     let mut measured = Measured::default();
     let warm_up = args.messages / 10;
     for n in 0..warm_up + args.messages {
         let stored = floor.append_and_insert().await?;
         let before = Instant::now();
-        post(&client, &services.api, &args.receiver, n).await?;
+        post(&client, &services.api, &args.installation.receiver, n).await?;
         let answered = before.elapsed();
         let called = loop {
             match timeout(PATIENCE, calls.recv()).await? {
@@ -189,11 +160,7 @@ async fn idle(args: &Idle) -> Result<(), Failure> {
         }
     }
     services.stop().await?;
-    measured.print();
-    if let Some(path) = &args.json {
-        std::fs::write(path, measured.json().to_string() + "\n")?;
-    }
-    Ok(())
+    args.output.show(&measured.json(), || measured.table())
 }
 
 async fn post(client: &impl HttpPort, api: &str, receiver: &str, n: u32) -> Result<(), Failure> {

@@ -2,8 +2,6 @@
 //! a hand in it, servers included.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -15,7 +13,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::{Failure, PATIENCE, RECEIVER, cpu, progress, progress_done};
+use crate::options::{Output, RECEIVER};
+use crate::{Failure, PATIENCE, cpu, progress};
 
 /// Digits at a receiver's end that are varied.
 const VARIED: usize = 3;
@@ -45,9 +44,8 @@ pub(crate) struct WholeArgs {
     /// To whom; its last three digits are varied
     #[arg(long, default_value = RECEIVER)]
     receiver: String,
-    /// Also writes the figures as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Sends, waits until the last message of every conversation is read, and shows who used what.
@@ -60,17 +58,17 @@ pub(crate) async fn run(args: &WholeArgs) -> Result<(), Failure> {
         return Err("no service runs\n  fix: cargo xtask up --release --detach".into());
     }
     let client = Client { http: Arc::new(HttpClient::over_tcp()), api: args.api.clone() };
-    progress("warming up");
+    progress::say("warming up");
     client.send(args, args.messages / 10).await?;
-    progress(&format!("sending {} messages", args.messages));
+    progress::say(&format!("sending {} messages", args.messages));
     let (before, began) = (used(&processes)?, Instant::now());
     let sent = client.send(args, args.messages).await?;
     let accepted = began.elapsed();
-    progress("until they are read");
+    progress::say("until they are read");
     client.until_read(sent).await?;
     let took = began.elapsed();
     let after = used(&processes)?;
-    progress_done();
+    progress::clear();
     let thousands = f64::from(args.messages) / 1_000.0;
     let costs: Vec<(String, f64)> = after
         .into_iter()
@@ -81,11 +79,7 @@ pub(crate) async fn run(args: &WholeArgs) -> Result<(), Failure> {
         .collect();
     let per_second = |time: Duration| f64::from(args.messages) / time.as_secs_f64();
     let report = Report { costs, accepted: per_second(accepted), read: per_second(took) };
-    report.print();
-    if let Some(path) = &args.json {
-        std::fs::write(path, report.json().to_string() + "\n")?;
-    }
-    Ok(())
+    args.output.show(&report.json(), || report.table())
 }
 
 struct Client {
@@ -215,14 +209,6 @@ impl Report {
             "accepted_per_second": self.accepted,
             "read_per_second": self.read,
         })
-    }
-
-    /// A table for people; JSON if the output is no terminal.
-    fn print(&self) {
-        let mut out = std::io::stdout();
-        let text = if out.is_terminal() { self.table() } else { self.json().to_string() };
-        // Whoever started us need not be listening.
-        let _closed = writeln!(out, "{text}");
     }
 
     fn table(&self) -> String {

@@ -41,7 +41,8 @@ impl Embedded {
             Ok::<_, rusqlite::Error>(connection)
         };
         let log = writer(open("floor-log.db", LOG)?, |connection, row| {
-            let record = serde_json::to_vec(row).unwrap_or_default();
+            let cannot = |error| rusqlite::Error::ToSqlConversionFailure(Box::new(error));
+            let record = serde_json::to_vec(row).map_err(cannot)?;
             connection.prepare_cached(APPEND)?.execute(params![record])
         });
         let store = writer(open("floor-store.db", STORE)?, |connection, row| {
@@ -74,13 +75,23 @@ impl Embedded {
     }
 }
 
-/// A thread that writes; it ends at the first error, and whoever waits hears of it.
+/// A thread that ends at its first error; whoever waits for it hears that, and the log why.
+#[allow(clippy::print_stderr)] // this process's log
+fn start(run: impl FnOnce() -> rusqlite::Result<()> + Send + 'static) {
+    thread::spawn(move || {
+        if let Err(error) = run() {
+            eprintln!("SQLite: {error}");
+        }
+    });
+}
+
+/// Writes whatever has come together, in one commit.
 fn writer(
     mut connection: Connection,
     write: fn(&Connection, &Row) -> rusqlite::Result<usize>,
 ) -> mpsc::Sender<(Row, Done)> {
     let (sender, mut jobs) = mpsc::channel::<(Row, Done)>(QUEUE);
-    thread::spawn(move || {
+    start(move || {
         let mut batch = Vec::with_capacity(BATCH);
         while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
             let transaction = connection.transaction()?;
@@ -93,14 +104,14 @@ fn writer(
                 let _gone = done.send(());
             }
         }
-        Ok::<_, rusqlite::Error>(())
+        Ok(())
     });
     sender
 }
 
 fn reader(connection: Connection) -> mpsc::Sender<Question> {
     let (sender, mut questions) = mpsc::channel::<Question>(QUEUE);
-    thread::spawn(move || {
+    start(move || {
         while let Some((conversation_id, (at, id), limit, answer)) = questions.blocking_recv() {
             let mut select = connection.prepare_cached(PAGE)?;
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -116,7 +127,7 @@ fn reader(connection: Connection) -> mpsc::Sender<Question> {
             // Whoever asked has gone.
             let _gone = answer.send(rows.collect::<Result<_, _>>()?);
         }
-        Ok::<_, rusqlite::Error>(())
+        Ok(())
     });
     sender
 }

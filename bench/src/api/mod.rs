@@ -4,23 +4,23 @@
 mod embedded_floor;
 mod floor;
 mod load;
-mod process;
 mod report;
 mod served;
 mod servers_floor;
 
-use std::path::PathBuf;
+use std::process::Command;
 
 use clap::{Args, ValueEnum};
 use tempfile::TempDir;
 
-use crate::Failure;
+use crate::options::{Cassandra, Installation, Kafka, Output};
+use crate::process::{Process, free_port};
+use crate::{Failure, progress};
 
 pub(crate) use floor::{ServeFloorArgs, serve as serve_floor};
 pub(crate) use served::{ServeApiArgs, serve as serve_embedded};
 
 use load::{Load, Measured};
-use process::Process;
 use report::{Figures, Report};
 
 /// What log and store are.
@@ -54,30 +54,13 @@ pub(crate) struct ApiArgs {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
     #[command(flatten)]
-    servers: ServerArgs,
-    /// The folder of the services' executables
-    #[arg(long, default_value = "target/release", value_name = "FOLDER")]
-    binaries: PathBuf,
-    /// Whom every message is for
-    #[arg(long, default_value = crate::RECEIVER)]
-    receiver: String,
-    /// The configuration of the installation, for --on servers
-    #[arg(long, default_value = "deploy/local.toml", value_name = "FILE")]
-    config: PathBuf,
-    /// Also writes the figures as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-}
-
-/// The real servers.
-#[derive(Args, Clone)]
-pub(crate) struct ServerArgs {
-    /// The brokers
-    #[arg(long, env = "CHAT4ALL_STACK_KAFKA", default_value = "127.0.0.1:19092")]
-    pub(crate) kafka: String,
-    /// The database
-    #[arg(long, env = "CHAT4ALL_STACK_CASSANDRA", default_value = "127.0.0.1:19042")]
-    pub(crate) cassandra: String,
+    installation: Installation,
+    #[command(flatten)]
+    kafka: Kafka,
+    #[command(flatten)]
+    cassandra: Cassandra,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// One process that is measured; the floor is always the first of the two.
@@ -97,7 +80,7 @@ pub(crate) async fn run(args: &ApiArgs) -> Result<(), Failure> {
     let mut sides = Vec::new();
     for process in [floor_process(args, &folder)?, api_process(args, &folder)?] {
         let process = process.ready().await?;
-        let load = Load::new(&process.url, &args.receiver, args.clients);
+        let load = Load::new(&process.url, &args.installation.receiver, args.clients);
         sides.push(Side { process, load, accepted: Vec::new(), paged: Vec::new() });
     }
     for side in &mut sides {
@@ -106,7 +89,7 @@ pub(crate) async fn run(args: &ApiArgs) -> Result<(), Failure> {
     }
     for round in 1..=args.rounds {
         for (side, name) in sides.iter_mut().zip(["floor", "API"]) {
-            crate::progress(&format!("round {round} of {}: {name}", args.rounds));
+            progress::say(&format!("round {round} of {}: {name}", args.rounds));
             let before = side.process.cpu()?;
             let mut accepted = side.load.post(args.messages, 1_000).await?;
             accepted.cpu = side.process.cpu()? - before;
@@ -117,7 +100,7 @@ pub(crate) async fn run(args: &ApiArgs) -> Result<(), Failure> {
             side.paged.push(paged);
         }
     }
-    crate::progress_done();
+    progress::clear();
     let [floor, api] = [&sides[0], &sides[1]];
     let report = Report {
         on: args.on,
@@ -126,45 +109,41 @@ pub(crate) async fn run(args: &ApiArgs) -> Result<(), Failure> {
             ("page of 50", Figures::of(&floor.paged), Figures::of(&api.paged)),
         ],
     };
-    report.print();
-    if let Some(path) = &args.json {
-        std::fs::write(path, report.json().to_string() + "\n")?;
-    }
-    Ok(())
+    args.output.show(&report.json(), || report.table())
 }
 
 /// The floor: this program again.
 fn floor_process(args: &ApiArgs, folder: &TempDir) -> Result<Process, Failure> {
-    let mut command = std::process::Command::new(std::env::current_exe()?);
+    let mut command = Command::new(std::env::current_exe()?);
     command.args(["serve-floor", "--listen"]);
-    let listen = process::free_port()?;
+    let listen = free_port()?;
     command.arg(listen.to_string());
     match args.on {
         On::Embedded => {
             command.arg("--folder").arg(folder.path());
         }
         On::Servers => {
-            command.args(["--kafka", &args.servers.kafka]);
-            command.args(["--cassandra", &args.servers.cassandra]);
+            command.args(["--kafka", &args.kafka.kafka]);
+            command.args(["--cassandra", &args.cassandra.cassandra]);
         }
     }
     Process::start("floor", command, listen, folder)
 }
 
 fn api_process(args: &ApiArgs, folder: &TempDir) -> Result<Process, Failure> {
-    let listen = process::free_port()?;
+    let listen = free_port()?;
     let command = match args.on {
         On::Embedded => {
-            let mut command = std::process::Command::new(std::env::current_exe()?);
+            let mut command = Command::new(std::env::current_exe()?);
             command.args(["serve-api", "--listen", &listen.to_string(), "--folder"]);
-            command.arg(folder.path()).args(["--receiver", &args.receiver]);
+            command.arg(folder.path()).args(["--receiver", &args.installation.receiver]);
             command
         }
         On::Servers => {
-            let mut command = std::process::Command::new(args.binaries.join("chat4all-api"));
-            command.arg("--config").arg(&args.config);
-            command.env("KAFKA_BOOTSTRAP_SERVERS", &args.servers.kafka);
-            command.env("CHAT4ALL__CASSANDRA__CONTACT_POINTS", &args.servers.cassandra);
+            let mut command = Command::new(args.installation.binaries.join("chat4all-api"));
+            command.arg("--config").arg(&args.installation.config);
+            command.env("KAFKA_BOOTSTRAP_SERVERS", &args.kafka.kafka);
+            command.env("CHAT4ALL__CASSANDRA__CONTACT_POINTS", &args.cassandra.cassandra);
             command.env("CHAT4ALL__CASSANDRA__KEYSPACE", "chat4all_bench");
             command.env("CHAT4ALL__API__LISTEN", listen.to_string());
             command

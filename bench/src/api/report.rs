@@ -1,12 +1,10 @@
 //! Figures of the API beside those of its floor: medians over the rounds.
 
-use std::io::{IsTerminal, Write};
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::On;
 use super::load::Measured;
+use crate::statistics::{median, percentile_ms};
 
 /// Medians over rounds.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +23,8 @@ impl Figures {
         Self {
             goodput: over(|round| f64::from(round.requests) / round.wall.as_secs_f64()),
             cpu: over(|round| round.cpu.as_secs_f64() * 1_000.0 / f64::from(round.requests)),
-            p50_ms: over(|round| percentile(&round.latencies, 50)),
-            p99_ms: over(|round| percentile(&round.latencies, 99)),
+            p50_ms: over(|round| percentile_ms(&round.latencies, 50)),
+            p99_ms: over(|round| percentile_ms(&round.latencies, 99)),
         }
     }
 
@@ -34,18 +32,6 @@ impl Figures {
         let Self { goodput, cpu, p50_ms, p99_ms } = self;
         json!({"per_second": goodput, "cpu_s_per_1000": cpu, "p50_ms": p50_ms, "p99_ms": p99_ms})
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
-}
-
-fn percentile(of: &[Duration], percent: usize) -> f64 {
-    let mut sorted = of.to_vec();
-    sorted.sort_unstable();
-    let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
-    sorted.get(index).map_or(0.0, |duration| duration.as_secs_f64() * 1_000.0)
 }
 
 /// What was asked, the floor's figures, the API's.
@@ -75,15 +61,7 @@ impl Report {
         json!({"benchmark": "api", "on": self.place(), "rows": rows})
     }
 
-    /// A table for people; JSON if the output is no terminal.
-    pub(crate) fn print(&self) {
-        let mut out = std::io::stdout();
-        let text = if out.is_terminal() { self.table() } else { self.json().to_string() };
-        // Whoever started us need not be listening.
-        let _closed = writeln!(out, "{text}");
-    }
-
-    fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let mut text = format!(
             "{:<24} {:>10} {:>14} {:>9} {:>9}\n",
             format!("API, {}", self.place()),
@@ -109,6 +87,8 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::scenario::{Limits, Name, Scenario};
+use crate::statistics::median;
 
 /// Of one run.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -68,15 +69,6 @@ impl Limit {
     fn allows(&self, value: f64) -> bool {
         self.at_least.is_none_or(|least| value >= least)
             && self.at_most.is_none_or(|most| value <= most)
-    }
-}
-
-pub(super) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => 0.0,
-        odd if odd % 2 == 1 => values[odd / 2],
-        even => f64::midpoint(values[even / 2 - 1], values[even / 2]),
     }
 }
 
@@ -181,12 +173,5 @@ mod tests {
         rounds.connector[0].duplicates = 1_201.0;
         assert_eq!(row(&rounds, "duplicates for each").holds, Some(false));
         assert_eq!(row(&rounds, "duplicates").floor, None);
-    }
-
-    #[test]
-    fn medians() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
-        assert_eq!(median(Vec::new()), 0.0);
     }
 }

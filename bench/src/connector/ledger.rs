@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::statistics::percentile;
+
 /// What a call says about its message; the text that the load has written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Called {
@@ -137,20 +139,15 @@ impl Ledger {
 
     pub(super) fn report(&self) -> Report {
         let span = self.first.zip(self.last).map_or(Duration::ZERO, |(first, last)| last - first);
-        let mut lags = self.lags_ms.clone();
-        lags.sort_unstable();
-        let percentile = |percent: usize| {
-            let index = (lags.len() * percent / 100).min(lags.len().saturating_sub(1));
-            lags.get(index).map_or(0.0, |ms| *ms as f64)
-        };
+        let lag = |percent| percentile(&self.lags_ms, percent) as f64;
         Report {
             seconds: span.as_secs_f64(),
             called: self.look.called,
             duplicates: self.look.calls - self.look.called,
             overtaken: self.overtaken,
             in_flight_peak: self.peak,
-            lag_p50_ms: percentile(50),
-            lag_p99_ms: percentile(99),
+            lag_p50_ms: lag(50),
+            lag_p99_ms: lag(99),
         }
     }
 }

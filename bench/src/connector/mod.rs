@@ -13,11 +13,10 @@ mod sides;
 mod stub;
 mod watched;
 
-use std::path::PathBuf;
-
 use tempfile::TempDir;
 
-use crate::{Failure, RECEIVER};
+use crate::Failure;
+use crate::options::{Installation, Kafka, Output};
 
 use figures::{Figures, Rounds};
 use load::Load;
@@ -47,21 +46,12 @@ pub(crate) struct ConnectorArgs {
     /// Ends with 1 if a ratio misses its limit, too
     #[arg(long)]
     enforce: bool,
-    /// The folder of the services' executables
-    #[arg(long, default_value = "target/release", value_name = "FOLDER")]
-    binaries: PathBuf,
-    /// The configuration of the installation
-    #[arg(long, default_value = "deploy/local.toml", value_name = "FILE")]
-    config: PathBuf,
-    /// To whom; its platform's connector is measured
-    #[arg(long, default_value = RECEIVER)]
-    receiver: String,
-    /// The brokers
-    #[arg(long, env = "CHAT4ALL_STACK_KAFKA", default_value = "127.0.0.1:19092")]
-    kafka: String,
-    /// Also writes the figures of every round as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    installation: Installation,
+    #[command(flatten)]
+    kafka: Kafka,
+    #[command(flatten)]
+    output: Output,
 }
 
 const HELP: &str = "\
@@ -88,16 +78,9 @@ fn scale(text: &str) -> Result<f64, String> {
     }
 }
 
-impl ConnectorArgs {
-    /// The name of the platform that is measured.
-    fn platform(&self) -> &str {
-        self.receiver.split(':').next().unwrap_or_default()
-    }
-}
-
 /// Measures, prints; `false` if something did not hold that must.
 pub(crate) async fn run(args: &ConnectorArgs) -> Result<bool, Failure> {
-    let mut load = Load::new(&args.kafka, &args.receiver, args.seed)?;
+    let mut load = Load::new(&args.kafka.kafka, &args.installation.receiver, args.seed)?;
     let logs = tempfile::tempdir()?;
     let measured = measure_all(args, &mut load, &logs).await;
     load.clean().await?;
@@ -108,10 +91,7 @@ pub(crate) async fn run(args: &ConnectorArgs) -> Result<bool, Failure> {
             return Err(format!("{error}\n  the logs are in {}", kept.display()).into());
         }
     };
-    report::print(&all, args.seed);
-    if let Some(path) = &args.json {
-        std::fs::write(path, report::json(&all, args.seed).to_string() + "\n")?;
-    }
+    args.output.show(&report::json(&all, args.seed), || report::table(&all))?;
     let holds = |rounds: &Rounds| rounds.rows().iter().all(|row| row.holds != Some(false));
     let is_enough = !args.enforce || all.iter().all(holds);
     Ok(is_enough && all.iter().all(Rounds::is_sound))

@@ -1,7 +1,5 @@
 //! The table for people, and the same as JSON with every round's figures.
 
-use std::io::{IsTerminal, Write};
-
 use serde_json::{Value, json};
 
 use super::figures::{Limit, Rounds, Row};
@@ -22,14 +20,7 @@ pub(super) fn json(all: &[Rounds], seed: u64) -> Value {
     json!({"benchmark": "connector", "seed": seed, "scenarios": scenarios})
 }
 
-/// A table for people; JSON if the output is no terminal.
-pub(super) fn print(all: &[Rounds], seed: u64) {
-    let mut out = std::io::stdout();
-    let text = if out.is_terminal() { table(all) } else { json(all, seed).to_string() };
-    // Whoever started us need not be listening.
-    let _closed = writeln!(out, "{text}");
-}
-
+/// For people.
 pub(super) fn table(all: &[Rounds]) -> String {
     let tables: Vec<String> = all.iter().map(one).collect();
     tables.join("\n\n")

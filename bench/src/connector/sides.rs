@@ -58,7 +58,7 @@ fn bare(
 ) -> Result<Command, Failure> {
     let mut command = Command::new(std::env::current_exe()?);
     command
-        .args(["bare", "--kafka", &args.kafka, "--topic", topic, "--group", group])
+        .args(["bare", "--kafka", &args.kafka.kafka, "--topic", topic, "--group", group])
         .args(["--statuses", topic::STATUS_UPDATES, "--platform", platform])
         .args(["--in-flight", &scenario.in_flight.to_string()]);
     Ok(command)
@@ -70,14 +70,15 @@ fn connector(
     (topic, group): (&str, &str),
     platform: &str,
 ) -> Command {
-    let name = args.platform();
+    let name = args.installation.platform();
     let section = format!("CHAT4ALL__CONNECTORS__{}", name.to_uppercase());
     let account = format!("CHAT4ALL__PLATFORMS__{}__ACCOUNTS__DEFAULT", name.to_uppercase());
-    let mut command = Command::new(args.binaries.join(format!("chat4all-connector-{name}")));
+    let mut command =
+        Command::new(args.installation.binaries.join(format!("chat4all-connector-{name}")));
     command
         .arg("--config")
-        .arg(&args.config)
-        .env("KAFKA_BOOTSTRAP_SERVERS", &args.kafka)
+        .arg(&args.installation.config)
+        .env("KAFKA_BOOTSTRAP_SERVERS", &args.kafka.kafka)
         .env("KAFKA_TOPIC", topic)
         .env("KAFKA_GROUP_ID", group)
         .env("CHAT4ALL__SIMULATION__URL", platform)

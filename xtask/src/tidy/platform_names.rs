@@ -44,7 +44,7 @@ pub const EXCEPTIONS: &[Exception] = &[
         reason: "the first thing that a newcomer copies must work as it is",
     },
     Exception {
-        path: "bench/src/main.rs",
+        path: "bench/src/options.rs",
         text: "const RECEIVER: &str = \"whatsapp:+5511999990000\"",
         reason: "a receiver that works as it is; any other can be named",
     },

@@ -1,4 +1,4 @@
-//! A process that is measured: its start, its processor time, its end.
+//! A process that is measured, and listens: its start, its processor time, its end.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -22,7 +22,7 @@ pub(crate) struct Process {
     /// Where it listens.
     pub(crate) url: String,
     child: Child,
-    name: &'static str,
+    name: String,
     log: PathBuf,
 }
 
@@ -36,7 +36,7 @@ impl Drop for Process {
 impl Process {
     /// Starts it; its log goes to the folder.
     pub(crate) fn start(
-        name: &'static str,
+        name: &str,
         mut command: Command,
         listen: SocketAddr,
         folder: &TempDir,
@@ -47,8 +47,8 @@ impl Process {
             .stdout(Stdio::null())
             .stderr(File::create(&log)?)
             .spawn()
-            .map_err(|error| format!("{:?} cannot be started: {error}", command.get_program()))?;
-        Ok(Self { url: format!("http://{listen}"), child, name, log })
+            .map_err(|error| format!("{name} cannot be started: {error}"))?;
+        Ok(Self { url: format!("http://{listen}"), child, name: name.to_owned(), log })
     }
 
     /// Waits until it is ready.
@@ -68,6 +68,18 @@ impl Process {
             }
         }
         Err(format!("{} did not become ready", self.name).into())
+    }
+
+    /// Orders it to end, as an orchestrator does.
+    pub(crate) fn terminate(&self) -> Result<(), Failure> {
+        Command::new("kill").arg(self.child.id().to_string()).status()?;
+        Ok(())
+    }
+
+    /// Blocks until it has ended.
+    pub(crate) fn wait(mut self) -> Result<(), Failure> {
+        self.child.wait()?;
+        Ok(())
     }
 
     /// The processor time that it has used so far, of all its threads.
