@@ -136,12 +136,13 @@ impl Plan {
 }
 
 impl Load {
-    /// Lets every client get its last message accepted, and answers what was sent.
+    /// Lets every client get its last message accepted, and answers what was sent: a conversation for
+    /// each, but for those that panicked.
     pub async fn stop(mut self) -> Vec<Chat> {
         self.stop.send_replace(true);
         let mut chats = Vec::new();
         while let Some(chat) = self.clients.join_next().await {
-            // A client that panicked has said so; its conversation is not judged.
+            // Of a client that panicked nothing comes; whoever asked counts.
             chats.extend(chat);
         }
         chats.sort_by(|a, b| a.id.cmp(&b.id));

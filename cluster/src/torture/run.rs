@@ -242,6 +242,11 @@ impl Run {
         shared.platforms.calm().await;
         fleet.heal().await;
         let chats = load.stop().await;
+        if chats.len() < self.options.conversations {
+            let missing = self.options.conversations - chats.len();
+            let text = format!("{missing} clients panicked, and their messages are not known");
+            shared.board.finds("the run can be judged", None, text);
+        }
         shared.board.note("calm", serde_json::json!({}));
         settle::ends(&chats, reported, SETTLING).await;
         settle::quiet(recovery).await;

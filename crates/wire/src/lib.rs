@@ -38,6 +38,9 @@ struct State {
     resets: u64,
 }
 
+/// After a connection could not be taken.
+const BREATH: Duration = Duration::from_millis(100);
+
 /// The wire. Dropping it ends new connections; those that there are go on with the runtime.
 pub struct Wire {
     address: SocketAddr,
@@ -94,8 +97,8 @@ async fn listen(listener: TcpListener, server: String, state: watch::Receiver<St
             Ok((client, _)) => {
                 drop(tokio::spawn(connection(client, server.clone(), state.clone())))
             }
-            // Too many open files, for example: others may end meanwhile.
-            Err(_) => tokio::task::yield_now().await,
+            // Too many open files, for example: others get the time to end.
+            Err(_) => tokio::time::sleep(BREATH).await,
         }
     }
 }
