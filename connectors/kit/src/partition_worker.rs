@@ -1,6 +1,7 @@
 //! PartitionWorker: one partition under one epoch. Lanes, dedupe window, retry timers and the
 //! ordered offset tracker; it decides what follows an outcome.
 
+mod entry;
 mod settling;
 
 use std::collections::VecDeque;
@@ -26,12 +27,14 @@ use crate::lease::Lease;
 use crate::outcome::{CallResult, Next, Tries, next_step};
 use crate::platform::Detail;
 use crate::poison::Suspect;
-use crate::receipts::{Awaited, Receipts, Subject};
+use crate::receipts::Receipts;
 use crate::settings::KitSettings;
 use crate::statuses::Statuses;
 use crate::steering::Steering;
 use crate::tasks::EpochTasks;
 use crate::vitals::Vitals;
+
+use entry::{Entry, Phase};
 
 /// The actor.
 pub struct PartitionWorker;
@@ -62,6 +65,8 @@ pub enum WorkerMsg {
         /// What it took of memory.
         bytes: usize,
     },
+    /// The log has acknowledged that a message is in doubt.
+    DoubtTold,
     /// Tell Intake how far things are.
     Report,
     /// Say how far things are, after everything that is known already.
@@ -128,37 +133,6 @@ pub struct WorkerArgs {
     pub stop_before: Option<u64>,
     /// Who commits.
     pub intake: ActorRef<IntakeMsg>,
-}
-
-/// A message in its lane.
-struct Entry {
-    record: Record,
-    message: Arc<Message>,
-    tries: Tries,
-    backoff: Option<Backoff>,
-    phase: Phase,
-}
-
-/// Where the first message of a lane is. The others wait.
-enum Phase {
-    /// Nothing is under way: it may start, now or after its wait.
-    Waiting,
-    /// As above, and a receipt would settle it.
-    InDoubt { _receipt: Awaited },
-    /// With its account's gateway.
-    WithGateway,
-    /// What became of it is being published.
-    Settling,
-}
-
-impl Entry {
-    fn subject(&self) -> Subject {
-        (self.message.message_id.clone(), self.message.generation)
-    }
-
-    fn may_start(&self) -> bool {
-        matches!(self.phase, Phase::Waiting | Phase::InDoubt { .. })
-    }
 }
 
 /// See the module.
@@ -248,6 +222,7 @@ impl Actor for PartitionWorker {
                 state.under_way -= 1;
                 state.complete(offset, bytes, &myself);
             }
+            WorkerMsg::DoubtTold => state.under_way -= 1,
             WorkerMsg::Report => state.report(),
             WorkerMsg::LastReport(reply) => {
                 let _too_late = reply.send(state.how_far());
@@ -432,6 +407,7 @@ impl WorkerState {
             Next::Again => self.start(lane, myself),
             Next::AgainAfter(wait) => start_in(wait, lane, offset, myself),
             Next::AgainUnlessReceipt(wait) => {
+                let is_first_doubt = entry.tries.in_doubt == 1;
                 let (to, of) = (myself.clone(), lane.clone());
                 let subject = entry.subject();
                 let receipt = self.deps.receipts.wait_for(subject.clone(), to, of, offset);
@@ -439,6 +415,9 @@ impl WorkerState {
                 // It may have come between the look above and the waiting.
                 if self.deps.receipts.has_seen(&subject) {
                     return self.accepted(lane, None, myself);
+                }
+                if is_first_doubt {
+                    self.doubt(&lane, myself);
                 }
                 self.start_after(wait, lane, myself);
             }

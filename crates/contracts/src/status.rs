@@ -275,14 +275,22 @@ impl StatusState {
             Rank::Unknown => &self.unknown,
             _ => return None,
         };
-        self.current(cell).and_then(|cell| cell.reason)
+        let reason = self.current(cell).and_then(|cell| cell.reason);
+        // Who gave it up did not know of the call in doubt that somebody before it had made.
+        let is_ignorant = matches!(reason, Some(Reason::Expired | Reason::Exhausted));
+        let is_in_doubt = self.rank() == Rank::FailedByUs && self.current(&self.unknown).is_some();
+        if is_ignorant && is_in_doubt { Some(Reason::InDoubt) } else { reason }
     }
 
     /// Whether the receiver may have got the message twice: the call that the platform accepted
-    /// repeated one whose outcome is unknown.
+    /// repeated one whose outcome is unknown. Who made it may not have known of the other.
     pub fn is_possible_duplicate(&self) -> bool {
-        let sent = self.current(&self.sent);
-        sent.is_some_and(|cell| cell.reason == Some(Reason::PossibleDuplicate))
+        let is_doubled = |cell: &Cell| cell.reason == Some(Reason::PossibleDuplicate);
+        let Some(sent) = self.current(&self.sent) else { return false };
+        // Without the platform's id it was a receipt that settled the doubt, and no other call.
+        let is_repeated =
+            sent.external_id.is_some() && self.current(&self.unknown).is_some_and(is_doubled);
+        is_doubled(sent) || is_repeated
     }
 
     /// The platform's id of the message, from the best report that has one.

@@ -39,6 +39,38 @@ fn an_acceptance_that_may_be_the_second_one_says_so_until_a_redrive() {
     assert!(!state.is_possible_duplicate());
 }
 
+fn update(status: Status, reason: Option<Reason>, external_id: Option<&str>) -> StatusUpdate {
+    let at = EpochMs::new(1).unwrap();
+    let mut update = StatusUpdate::minimal(MessageId::new("m").unwrap(), status, at);
+    update.reason = reason;
+    update.external_id = external_id.map(|id| ExternalId::new(id).unwrap());
+    update
+}
+
+#[test]
+fn a_doubt_that_was_told_marks_the_acceptance_of_another_call_but_not_a_receipt() {
+    let doubt = update(Status::Unknown, Some(Reason::PossibleDuplicate), None);
+    let called = update(Status::Sent, None, Some("a"));
+    assert!(fold([&doubt, &called]).is_possible_duplicate());
+    let receipt = update(Status::Sent, None, None);
+    assert!(!fold([&doubt, &receipt]).is_possible_duplicate());
+    // At most once: no other call was made.
+    let doubt = update(Status::Unknown, Some(Reason::InDoubt), None);
+    assert!(!fold([&doubt, &called]).is_possible_duplicate());
+}
+
+#[test]
+fn who_gives_up_without_knowing_of_a_doubt_fails_in_doubt() {
+    let doubt = update(Status::Unknown, Some(Reason::PossibleDuplicate), None);
+    for reason in [Reason::Expired, Reason::Exhausted] {
+        let failed = update(Status::Failed, Some(reason), None);
+        assert_eq!(fold([&failed]).reason(), Some(reason));
+        assert_eq!(fold([&doubt, &failed]).reason(), Some(Reason::InDoubt));
+    }
+    let refused = update(Status::Failed, Some(Reason::Refused), None);
+    assert_eq!(fold([&doubt, &refused]).reason(), Some(Reason::Refused));
+}
+
 fn fold<'a>(events: impl IntoIterator<Item = &'a StatusUpdate>) -> StatusState {
     let mut state = StatusState::default();
     for event in events {

@@ -35,6 +35,10 @@ impl State {
             }
             return;
         }
+        // A doubt that is told is no end: the message is called again.
+        if update.status == Status::Unknown && update.reason == Some(Reason::PossibleDuplicate) {
+            return;
+        }
         let now = self.now();
         let Some(known) = self.messages.get_mut(id) else { return };
         known.settled = Some((now, process));

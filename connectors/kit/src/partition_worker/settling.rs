@@ -7,7 +7,8 @@ use chat4all_eventlog::{NewRecord, Record, topology};
 use chat4all_process::metric::Metric;
 use ractor::ActorRef;
 
-use super::{Phase, WorkerMsg, WorkerState};
+use super::entry::Phase;
+use super::{WorkerMsg, WorkerState};
 use crate::intake::{IntakeMsg, Progress};
 use crate::lanes::LaneKey;
 use crate::platform::Detail;
@@ -45,6 +46,27 @@ impl WorkerState {
         update.vendor_code = Some(why.code().to_owned());
         let record = self.deps.topology.status_update(&update, now);
         self.settle(lane, status, vec![record], myself);
+    }
+
+    /// Says at once that the platform may have the first message of a lane, which will be tried again:
+    /// whoever gets the partition next calls without knowing of it. The message is not done with this.
+    pub(super) fn doubt(&mut self, lane: &LaneKey, myself: &ActorRef<WorkerMsg>) {
+        let Some(entry) = self.lanes.first_mut(lane) else { return };
+        let now = self.deps.clock.now();
+        let (message, status) = (&entry.message, Status::Unknown);
+        let mut update =
+            self.deps.statuses.about(message, &lane.account, status, &entry.tries, now);
+        update.reason = Some(Reason::PossibleDuplicate);
+        let records = vec![self.deps.topology.status_update(&update, now)];
+        self.under_way += 1;
+        let (directory, random) = (self.deps.directory.clone(), self.deps.random.clone());
+        let (worker, service) = (myself.clone(), self.deps.service);
+        let platform = self.deps.statuses.platform().to_string();
+        self.tasks.spawn(async move {
+            publish_until_acked(&directory, records, &random).await;
+            Metric::StatusesPublished.count(service, &[&platform, status.word()]);
+            let _gone = worker.send_message(WorkerMsg::DoubtTold);
+        });
     }
 
     /// Gives the first message of a lane up: a dead letter first, then its status.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chat4all_connector_kit::{InDoubtPolicy, KitSettings};
-use chat4all_contracts::{Reason, Status};
+use chat4all_contracts::{Reason, Status, StatusState};
 use chat4all_process::Shutdown;
 use chat4all_process::config::Bounded;
 use tokio::time::{Instant, sleep};
@@ -68,8 +68,35 @@ async fn without_a_receipt_a_call_in_doubt_is_repeated_in_place_and_marked() {
     assert!(world.calls_of("n")[0] > world.calls_of("m")[2], "in order (I2)");
     assert!(world.status_of("m").await.unwrap().possible_duplicate);
     assert!(!world.status_of("n").await.unwrap().possible_duplicate);
+    assert_eq!([world.doubts_of("m").await, world.doubts_of("n").await], [1, 0]);
     stop.trigger();
     connector.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connector_that_stops_has_told_the_doubt_that_its_successor_does_not_know() {
+    let world = World::new(|_, nth| if nth == 0 { Say::Nothing } else { Say::Accepted }).await;
+    let (stop, settings) = (Shutdown::new(), KitSettings::default());
+    let connector = world.start(settings.clone(), &stop);
+    world.route(0, "m", "c", "r").await;
+    sleep(SECOND).await; // sleep: simulated time
+    assert_eq!(world.calls().len(), 1, "it is under way");
+    stop.trigger();
+    connector.await.unwrap().unwrap();
+    assert_eq!(world.doubts_of("m").await, 1, "its end was waited for");
+    assert_eq!(world.status_of("m").await, None, "it is not done");
+    let stop = Shutdown::new();
+    let successor = world.start(settings, &stop);
+    world.settled(1).await;
+    let sent = world.status_of("m").await.unwrap();
+    assert!(!sent.possible_duplicate, "it does not know");
+    let mut state = StatusState::default();
+    for update in world.statuses().await {
+        state.merge(&StatusState::of(&update));
+    }
+    assert!(state.is_possible_duplicate() && state.status() == Status::Sent, "{state:?}");
+    stop.trigger();
+    successor.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

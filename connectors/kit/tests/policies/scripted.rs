@@ -14,7 +14,7 @@ use chat4all_connector_kit::platform::{
 use chat4all_connector_kit::{Connector, ConnectorDeps, ConnectorError, KitSettings, Source};
 use chat4all_contracts::{
     AccountName, AccountSpec, EpochMs, ExternalId, Generation, Message, MessageId, PlatformName,
-    PlatformSpec, Platforms, StatusUpdate, topic,
+    PlatformSpec, Platforms, Reason, Status, StatusUpdate, topic,
 };
 use chat4all_eventlog::inline::{InlineLog, InlineOptions};
 use chat4all_eventlog::{
@@ -253,20 +253,37 @@ impl World {
     }
 
     pub async fn status_of(&self, id: &str) -> Option<StatusUpdate> {
-        self.statuses().await.into_iter().find(|update| update.message_id.as_str() == id)
+        let mut ends = self.statuses().await.into_iter().filter(|update| !is_doubt(update));
+        ends.find(|update| update.message_id.as_str() == id)
     }
 
-    /// Waits until so many messages have a status.
+    /// The doubts that were told of a message that will be tried again.
+    pub async fn doubts_of(&self, id: &str) -> usize {
+        let all = self.statuses().await;
+        all.iter().filter(|update| is_doubt(update) && update.message_id.as_str() == id).count()
+    }
+
+    /// Waits until so many messages have an end.
     pub async fn settled(&self, count: usize) {
         let deadline = Instant::now() + Duration::from_secs(90_000);
         let at = TopicPartition::new(topic::STATUS_UPDATES, 0);
+        let (mut read, mut ended) = (0, 0);
         loop {
-            let written = self.log.bounds(&at).await.unwrap().end;
-            if written >= count as u64 {
+            // Only what is new: a day of simulated time is many looks.
+            let records = self.log.read(&at, read, 1_000_000).await.unwrap();
+            read = records.last().map_or(read, |record| record.offset + 1);
+            let updates = records.iter().map(|it| StatusUpdate::parse(&it.value).unwrap());
+            ended += updates.filter(|update| !is_doubt(update)).count();
+            if ended >= count {
                 return;
             }
-            assert!(Instant::now() < deadline, "only {written} statuses");
+            assert!(Instant::now() < deadline, "only {ended} ends");
             sleep(Duration::from_millis(100)).await; // sleep: simulated time
         }
     }
+}
+
+/// Whether a status says only that a message will be tried again after a call in doubt.
+fn is_doubt(update: &StatusUpdate) -> bool {
+    update.status == Status::Unknown && update.reason == Some(Reason::PossibleDuplicate)
 }
