@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use thiserror::Error;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::LogError;
 use crate::record::Record;
@@ -80,6 +81,9 @@ pub struct Revoked {
     pub partitions: Vec<(TopicPartition, Epoch)>,
     /// To be given back once everything is committed.
     pub ack: RevokeAck,
+    /// When the group asked for them, which may be long before the owner hears of it: the time for
+    /// letting go counts from here.
+    pub since: Instant,
     /// Whether they are lost already: nothing can be committed any more.
     pub lost: bool,
 }

@@ -18,10 +18,12 @@ impl IntakeState {
         revoked: Revoked,
         myself: &ActorRef<IntakeMsg>,
     ) -> Result<(), ActorProcessingErr> {
-        let Revoked { partitions, ack, lost } = revoked;
+        let Revoked { partitions, ack, since, lost } = revoked;
         self.revocations += 1;
         let number = self.revocations;
+        // We may have heard of it late: the group does not wait longer for that.
         let deadline = self.args.worker.settings.revoke_deadline_ms.ms();
+        let deadline = deadline.saturating_sub(since.elapsed());
         for (at, _) in &partitions {
             self.drain(at);
             if let Some(partition) = self.partitions.get(at) {

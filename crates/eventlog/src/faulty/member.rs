@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{CommitFault, Faults, Gate, away, stale};
 use crate::{
@@ -92,7 +92,8 @@ impl FaultyConsumer {
             let lost = std::mem::take(&mut self.state().lost);
             if !lost.is_empty() {
                 let (ack, _) = RevokeAck::new();
-                let revoked = Revoked { partitions: lost, ack, lost: true };
+                let since = Instant::now();
+                let revoked = Revoked { partitions: lost, ack, since, lost: true };
                 return Ok(ConsumerEvent::Revoked(revoked));
             }
             let event = tokio::select! {

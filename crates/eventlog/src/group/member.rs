@@ -48,9 +48,10 @@ impl<B: Backing> GroupMember<B> {
             match self.with(|state| step(state, &*self.log, &self.group, self.id, now)) {
                 Step::Closed => return Err(LogError::Closed),
                 Step::Event(event) => return Ok(event),
-                Step::Revoke(partitions, release) => {
+                Step::Revoke(partitions, release, since) => {
                     let ack = self.ack(release);
-                    return Ok(ConsumerEvent::Revoked(Revoked { partitions, ack, lost: false }));
+                    let revoked = Revoked { partitions, ack, since, lost: false };
+                    return Ok(ConsumerEvent::Revoked(revoked));
                 }
                 Step::Fetch { at, epoch, from, max } => {
                     let read = self.log.fetch(&at, from, max).await?;

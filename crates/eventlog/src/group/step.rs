@@ -1,6 +1,7 @@
 //! What a member is told next.
 
 use std::ops::Bound;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -17,8 +18,8 @@ use crate::start::{self, Missing};
 pub(super) enum Step {
     /// Return this.
     Event(ConsumerEvent),
-    /// Return this; its acknowledgement lets go.
-    Revoke(Vec<(TopicPartition, Epoch)>, ReleaseId),
+    /// Return this, asked for at this time; its acknowledgement lets go.
+    Revoke(Vec<(TopicPartition, Epoch)>, ReleaseId, Instant),
     /// Read, then [`take`].
     Fetch { at: TopicPartition, epoch: Epoch, from: u64, max: usize },
     /// Wait to be woken, at most until then.
@@ -43,13 +44,15 @@ pub(super) fn step<B: Backing>(
     if !member.lost.is_empty() {
         let partitions = std::mem::take(&mut member.lost);
         let (ack, _) = RevokeAck::new();
-        return Step::Event(ConsumerEvent::Revoked(Revoked { partitions, ack, lost: true }));
+        let revoked = Revoked { partitions, ack, since: now, lost: true };
+        return Step::Event(ConsumerEvent::Revoked(revoked));
     }
     *last_release += 1;
     let release = ReleaseId(*last_release);
-    let leaving = revocations(group, id, release);
-    if !leaving.is_empty() {
-        return Step::Revoke(leaving, release);
+    let (leaving, by) = revocations(group, id, release);
+    if let Some(by) = by {
+        let allowed = group.members.get(&id).map_or(Duration::ZERO, |it| it.revoke_deadline);
+        return Step::Revoke(leaving, release, by.checked_sub(allowed).unwrap_or(now));
     }
     let committed = committed.get(group_name);
     let assigned = announce(group, id, |at, slot| {
@@ -66,12 +69,13 @@ pub(super) fn step<B: Backing>(
     readable(group, log, id).unwrap_or_else(|| Step::Wait(group.next_deadline(id)))
 }
 
+/// What a member must let go of, and by when at the latest.
 fn revocations(
     group: &mut Group,
     id: MemberId,
     release: ReleaseId,
-) -> Vec<(TopicPartition, Epoch)> {
-    let mut leaving = Vec::new();
+) -> (Vec<(TopicPartition, Epoch)>, Option<Instant>) {
+    let (mut leaving, mut first) = (Vec::new(), None);
     for (at, slot) in &mut group.slots {
         let Some(holder) = slot.holder.as_mut().filter(|holder| holder.member == id) else {
             continue;
@@ -79,9 +83,10 @@ fn revocations(
         if let (Hold::MustLeave { by }, Some(told)) = (holder.hold, holder.told) {
             holder.hold = Hold::Leaving { by, release };
             leaving.push((at.clone(), holder.epoch.unwrap_or(told)));
+            first = Some(first.map_or(by, |first: Instant| first.min(by)));
         }
     }
-    leaving
+    (leaving, first)
 }
 
 fn announce(

@@ -10,6 +10,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::context::Reporter;
 use super::queue::{Queue, Taken};
@@ -41,7 +42,7 @@ pub(super) struct Membership {
 struct State {
     slots: BTreeMap<TopicPartition, Slot>,
     lost: Vec<(TopicPartition, Epoch)>,
-    revoking: VecDeque<(Vec<(TopicPartition, Epoch)>, RevokeAck)>,
+    revoking: VecDeque<Revoked>,
     restarts: BTreeSet<TopicPartition>,
     last_served: Option<TopicPartition>,
     phase: Phase,
@@ -131,10 +132,12 @@ impl Membership {
         }
         if !state.lost.is_empty() {
             let (partitions, (ack, _)) = (std::mem::take(&mut state.lost), RevokeAck::new());
-            return Step::Event(ConsumerEvent::Revoked(Revoked { partitions, ack, lost: true }));
+            let since = Instant::now();
+            let revoked = Revoked { partitions, ack, since, lost: true };
+            return Step::Event(ConsumerEvent::Revoked(revoked));
         }
-        if let Some((partitions, ack)) = state.revoking.pop_front() {
-            return Step::Event(ConsumerEvent::Revoked(Revoked { partitions, ack, lost: false }));
+        if let Some(revoked) = state.revoking.pop_front() {
+            return Step::Event(ConsumerEvent::Revoked(revoked));
         }
         let assigned = state.announce();
         if !assigned.is_empty() {
@@ -270,7 +273,8 @@ impl Membership {
         let known = state.take_away(partitions);
         let waits = state.phase == Phase::Open && !known.is_empty();
         if waits {
-            state.revoking.push_back((known, RevokeAck::calling(released)));
+            let (ack, since) = (RevokeAck::calling(released), Instant::now());
+            state.revoking.push_back(Revoked { partitions: known, ack, since, lost: false });
         }
         drop(state);
         self.wake();
