@@ -23,6 +23,8 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use letting_go::patience_of_group;
+
 use crate::partition_worker::{WorkerArgs, WorkerDeps, WorkerMsg};
 use crate::poison::{PoisonWatch, Suspect};
 use crate::settings::Source;
@@ -168,8 +170,7 @@ impl Actor for Intake {
                 group,
                 topics: vec![topic],
                 max_batch: 500.min(settings.window.count()),
-                // The group waits a little longer than we let calls run.
-                revoke_deadline: settings.revoke_deadline_ms.ms() * 2,
+                revoke_deadline: patience_of_group(settings.revoke_deadline_ms.ms()),
             })
             .await?;
         args.worker.steering.disown_all();

@@ -16,9 +16,11 @@ use chat4all_contracts::{
     AccountName, AccountSpec, EpochMs, ExternalId, Message, PlatformName, PlatformSpec, Platforms,
     StatusUpdate, topic,
 };
+use chat4all_eventlog::faulty::{AppendFault, CommitFault, Faults, FaultyLog};
 use chat4all_eventlog::inline::{InlineLog, InlineOptions};
 use chat4all_eventlog::{
-    Admission, EventLog, Patience, ProducerOptions, TopicPartition, Topology, append, topology,
+    Admission, Commit, EventLog, LogError, NewRecord, Patience, ProducerOptions, TopicPartition,
+    Topology, append, topology,
 };
 use chat4all_process::http_client::{CallError, HttpPort};
 use chat4all_process::{Clock, Random, Shutdown};
@@ -94,8 +96,36 @@ impl HttpPort for Slow {
     }
 }
 
+/// Brokers that take their time with commits.
+struct Busy {
+    commit: Duration,
+}
+
+impl Faults for Busy {
+    fn append(&self, _: &NewRecord) -> Option<AppendFault> {
+        None
+    }
+
+    fn commit(&self, _: &[Commit]) {}
+
+    fn read(&self) -> Option<LogError> {
+        None
+    }
+
+    fn commit_fault(&self, _: &str, _: &mut [Commit]) -> Option<CommitFault> {
+        Some(CommitFault::Slow(self.commit))
+    }
+}
+
+/// How long things take.
+#[derive(Clone, Copy)]
+struct Pace {
+    longest_call: Duration,
+    commit: Duration,
+}
+
 struct World {
-    log: Arc<InlineLog>,
+    log: Arc<FaultyLog>,
     slow: Arc<Slow>,
     clock: Clock,
     random: Random,
@@ -103,10 +133,11 @@ struct World {
 }
 
 impl World {
-    async fn new(seed: u64, longest: Duration) -> Self {
+    async fn new(seed: u64, pace: Pace) -> Self {
         let clock = Clock::simulated(EpochMs::saturating(1_800_000_000_000));
         let random = Random::seeded(seed);
         let log = InlineLog::new(InlineOptions::default(), clock.clone(), random.fork());
+        let log = FaultyLog::new(log, Arc::new(Busy { commit: pace.commit }));
         let account = |number: u32| {
             let name = AccountName::new(&format!("a{number}")).unwrap();
             (name, AccountSpec { partition: number })
@@ -120,7 +151,7 @@ impl World {
         };
         let platforms = Platforms([(name(), spec)].into());
         TOPOLOGY.ensure(&*log, &platforms).await.unwrap();
-        let called = Mutex::default();
+        let (called, longest) = (Mutex::default(), pace.longest_call);
         let slow = Arc::new(Slow { name: name(), random: random.fork(), longest, called });
         Self { log, slow, clock, random, platforms }
     }
@@ -221,10 +252,10 @@ fn counted(work: impl Future<Output = ()>) -> u64 {
 }
 
 /// What a hand-over repeats, and what was counted.
-fn hand_over(seed: u64, longest: Duration) -> (u64, u64) {
+fn hand_over(seed: u64, pace: Pace) -> (u64, u64) {
     let mut repeated = 0;
     let counted = counted(async {
-        let world = World::new(seed, longest).await;
+        let world = World::new(seed, pace).await;
         world.hand_over().await;
         repeated = world.repeated();
     });
@@ -233,8 +264,9 @@ fn hand_over(seed: u64, longest: Duration) -> (u64, u64) {
 
 #[test]
 fn calls_that_outlast_a_hand_over_are_repeated_and_counted_and_no_others() {
+    let pace = Pace { longest_call: Duration::from_secs(3), commit: Duration::ZERO };
     for seed in 0..5 {
-        let (repeated, counted) = hand_over(seed, Duration::from_secs(3));
+        let (repeated, counted) = hand_over(seed, pace);
         assert!(repeated > 0, "seed {seed}: no call was long enough");
         assert_eq!(repeated, counted, "seed {seed}");
     }
@@ -242,7 +274,16 @@ fn calls_that_outlast_a_hand_over_are_repeated_and_counted_and_no_others() {
 
 #[test]
 fn calls_that_end_before_the_deadline_are_not_repeated() {
+    let pace = Pace { longest_call: Duration::from_millis(600), commit: Duration::ZERO };
     for seed in 0..5 {
-        assert_eq!(hand_over(seed, Duration::from_millis(600)), (0, 0), "seed {seed}");
+        assert_eq!(hand_over(seed, pace), (0, 0), "seed {seed}");
+    }
+}
+
+#[test]
+fn brokers_that_take_seconds_for_a_commit_cost_no_call_and_repeat_none() {
+    let pace = Pace { longest_call: Duration::from_millis(600), commit: Duration::from_secs(2) };
+    for seed in 0..5 {
+        assert_eq!(hand_over(seed, pace), (0, 0), "seed {seed}");
     }
 }

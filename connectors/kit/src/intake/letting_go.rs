@@ -1,5 +1,7 @@
 //! Letting go of partitions: drain, cut off what outlasts the deadline, commit, forget.
 
+use std::time::Duration;
+
 use chat4all_eventlog::{Epoch, Revoked, TopicPartition};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -11,6 +13,20 @@ use crate::partition_worker::WorkerMsg;
 
 /// Which part of the time for letting go a worker's last word may take.
 const LAST_REPORT_PART: u32 = 4;
+/// How much later than at once we may hear that partitions go away, without a call being cut off for
+/// that: a commit on busy brokers takes seconds.
+const HEARD_LATE: Duration = Duration::from_secs(5);
+
+/// How long the group waits for us to let go when calls may run for so long. Only a commit that is
+/// late makes it wait so long, and without that commit everything since the last one would be done
+/// again.
+pub(super) fn patience_of_group(for_calls: Duration) -> Duration {
+    HEARD_LATE + for_calls + for_last_commit(for_calls)
+}
+
+fn for_last_commit(for_calls: Duration) -> Duration {
+    for_calls
+}
 
 impl IntakeState {
     pub(super) async fn revoke(
@@ -21,9 +37,10 @@ impl IntakeState {
         let Revoked { partitions, ack, since, lost } = revoked;
         self.revocations += 1;
         let number = self.revocations;
+        let for_calls = self.args.worker.settings.revoke_deadline_ms.ms();
         // We may have heard of it late: the group does not wait longer for that.
-        let deadline = self.args.worker.settings.revoke_deadline_ms.ms();
-        let deadline = deadline.saturating_sub(since.elapsed());
+        let left = patience_of_group(for_calls).saturating_sub(since.elapsed());
+        let deadline = for_calls.min(left.saturating_sub(for_last_commit(for_calls)));
         for (at, _) in &partitions {
             self.drain(at);
             if let Some(partition) = self.partitions.get(at) {

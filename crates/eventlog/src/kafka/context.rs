@@ -59,6 +59,10 @@ impl Reporter {
     /// An error of the client as a whole. Everything but a fatal one heals by itself.
     fn error(&self, error: &KafkaError, reason: &str) {
         let code = error.rdkafka_error_code();
+        if code == Some(RDKafkaErrorCode::PartitionEOF) {
+            // What a reader asks to be told: no error.
+            return;
+        }
         Metric::LogClientErrors.count(self.service, &[kind(code)]);
         if code == Some(RDKafkaErrorCode::Fatal) {
             tracing::error!(reason, "the log's client cannot go on");
