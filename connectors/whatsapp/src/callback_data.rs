@@ -5,7 +5,7 @@
 
 use chat4all_contracts::fields::{Fields, parse_object};
 use chat4all_contracts::{ConversationId, EpochMs, FieldError, Generation, Message, MessageId};
-use serde_json::json;
+use serde::Serialize;
 
 const MAX_CHARS: usize = 512;
 
@@ -22,8 +22,23 @@ pub(crate) struct CallbackData {
 pub(crate) fn encode(message: &Message) -> String {
     let (m, g) = (message.message_id.as_str(), message.generation.as_u32());
     let (c, a) = (message.conversation_id.as_str(), message.accepted_at.as_ms());
-    let whole = json!({"m": m, "c": c, "a": a, "g": g}).to_string();
-    if whole.len() <= MAX_CHARS { whole } else { json!({"m": m, "g": g}).to_string() }
+    let whole = text(&Data { a: Some(a), c: Some(c), g, m });
+    if whole.len() <= MAX_CHARS { whole } else { text(&Data { a: None, c: None, g, m }) }
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    a: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    c: Option<&'a str>,
+    g: u32,
+    m: &'a str,
+}
+
+fn text(data: &Data<'_>) -> String {
+    // Strings and numbers, for which the encoder has no failing case.
+    serde_json::to_string(data).unwrap_or_default()
 }
 
 /// Reads what came back.
@@ -41,6 +56,8 @@ pub(crate) fn decode(text: &str) -> Result<CallbackData, FieldError> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn message(message_id: &str, conversation_id: &str) -> Message {

@@ -1,11 +1,16 @@
 //! Reads the fields of a JSON object so that every refusal names the field and the rule, and
 //! never repeats the value: a value may be personal data.
 
+mod flat;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::{Map, Value};
 use thiserror::Error;
+
+pub use flat::Flat;
+use flat::Scalar;
 
 /// What a value has to satisfy, in words: `must be 1 to 128 bytes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +62,12 @@ impl FieldError {
 pub const NOT_AN_OBJECT: Rule = Rule::new("the document must be one JSON object");
 
 /// A JSON object being read.
-pub struct Fields<'a>(&'a Map<String, Value>);
+pub struct Fields<'a>(Source<'a>);
+
+enum Source<'a> {
+    Map(&'a Map<String, Value>),
+    Flat(&'a Flat<'a>),
+}
 
 /// Parses one JSON object. Nesting deeper than 128 levels is refused by the parser.
 pub fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, FieldError> {
@@ -68,21 +78,43 @@ pub fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, FieldError> {
     }
 }
 
+fn scalar(value: &Value) -> Scalar<'_> {
+    match value {
+        Value::Null => Scalar::Null,
+        Value::Bool(flag) => Scalar::Flag(*flag),
+        Value::String(text) => Scalar::Text(text),
+        Value::Number(number) => match number.as_u64() {
+            Some(whole) => Scalar::Whole(whole),
+            None => Scalar::Other(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::Array(_) | Value::Object(_) => Scalar::Nested,
+    }
+}
+
 impl<'a> Fields<'a> {
     /// Reads from `map`; a null counts as absent.
     pub fn new(map: &'a Map<String, Value>) -> Self {
-        Self(map)
+        Self(Source::Map(map))
     }
 
-    fn get(&self, field: &'static str) -> Option<&'a Value> {
-        self.0.get(field).filter(|value| !value.is_null())
+    /// Reads from `flat`; a null counts as absent.
+    pub fn of(flat: &'a Flat<'a>) -> Self {
+        Self(Source::Flat(flat))
+    }
+
+    fn get(&self, field: &'static str) -> Option<Scalar<'a>> {
+        let found = match self.0 {
+            Source::Map(map) => map.get(field).map(scalar),
+            Source::Flat(flat) => flat.get(field).map(|value| value.borrowed()),
+        };
+        found.filter(|value| *value != Scalar::Null)
     }
 
     /// A string, if the field is there.
     pub fn text(&self, field: &'static str) -> Result<Option<&'a str>, FieldError> {
         match self.get(field) {
             None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
+            Some(Scalar::Text(text)) => Ok(Some(text)),
             Some(_) => Err(FieldError::new(field, Rule::new("must be a string"))),
         }
     }
@@ -91,22 +123,18 @@ impl<'a> Fields<'a> {
     pub fn number(&self, field: &'static str) -> Result<Option<u64>, FieldError> {
         match self.get(field) {
             None => Ok(None),
-            Some(value) => value.as_u64().map(Some).ok_or_else(|| {
-                FieldError::new(field, Rule::new("must be a whole number, 0 or more"))
-            }),
+            Some(Scalar::Whole(number)) => Ok(Some(number)),
+            Some(_) => Err(FieldError::new(field, Rule::new("must be a whole number, 0 or more"))),
         }
     }
 
     /// A number from 0 on, with or without a fraction, if the field is there.
     pub fn decimal(&self, field: &'static str) -> Result<Option<f64>, FieldError> {
-        let allowed = |number: &f64| number.is_finite() && *number >= 0.0;
         match self.get(field) {
             None => Ok(None),
-            Some(value) => value
-                .as_f64()
-                .filter(allowed)
-                .map(Some)
-                .ok_or_else(|| FieldError::new(field, Rule::new("must be a number, 0 or more"))),
+            Some(Scalar::Whole(number)) => Ok(Some(number as f64)),
+            Some(Scalar::Other(number)) if number.is_finite() && number >= 0.0 => Ok(Some(number)),
+            Some(_) => Err(FieldError::new(field, Rule::new("must be a number, 0 or more"))),
         }
     }
 
@@ -114,7 +142,7 @@ impl<'a> Fields<'a> {
     pub fn flag(&self, field: &'static str) -> Result<bool, FieldError> {
         match self.get(field) {
             None => Ok(false),
-            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(Scalar::Flag(flag)) => Ok(flag),
             Some(_) => Err(FieldError::new(field, Rule::new("must be true or false"))),
         }
     }

@@ -1,7 +1,9 @@
 //! Names and identifiers. Each has a grammar that its constructor enforces; those that may name a
-//! person hide their text from `Debug`, so that no log line can leak it (I10).
+//! person hide their text from `Debug`, so that no log line can leak it (I10). Cheap to clone: a message
+//! and what becomes of it carry the same ids through many hands.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
@@ -33,13 +35,13 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $parse:expr, $debug:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Checks the grammar; the error is the rule, without the refused text.
             pub fn new(text: &str) -> Result<Self, Rule> {
                 let parse: fn(&str) -> Result<String, Rule> = $parse;
-                parse(text).map(|text| Self(text.into_boxed_str()))
+                parse(text).map(|text| Self(text.into()))
             }
 
             /// The text itself.
@@ -149,7 +151,7 @@ id!(
 /// The address's own grammar is the platform's ([`crate::PlatformSpec`]); here it is only printable.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReceiverId {
-    text: Box<str>,
+    text: Arc<str>,
     colon: usize,
 }
 

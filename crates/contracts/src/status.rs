@@ -46,7 +46,7 @@ impl Status {
     ];
 
     /// The word in events and in the API.
-    pub fn word(self) -> &'static str {
+    pub const fn word(self) -> &'static str {
         match self {
             Status::Accepted => "ACCEPTED",
             Status::Unknown => "UNKNOWN",

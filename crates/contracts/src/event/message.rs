@@ -3,7 +3,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{DEFAULT_LIFETIME, any_text, read_generation, read_time};
-use crate::fields::{FieldError, Fields, parse_object};
+use crate::fields::{FieldError, Fields, Flat};
 use crate::id::{AccountName, ConversationId, FileId, MessageId, ReceiverId, SenderId};
 use crate::time::{EpochMs, Generation};
 
@@ -40,8 +40,8 @@ pub struct Message {
 impl Message {
     /// Reads a record; `recorded_at` is the record's own timestamp.
     pub fn parse(bytes: &[u8], recorded_at: EpochMs) -> Result<Self, FieldError> {
-        let map = parse_object(bytes)?;
-        let fields = Fields::new(&map);
+        let flat = Flat::parse(bytes)?;
+        let fields = Fields::of(&flat);
         let accepted_at = read_time(&fields, "accepted_at")?.unwrap_or(recorded_at);
         let lifetime_end = accepted_at.plus(DEFAULT_LIFETIME);
         Ok(Self {

@@ -1,7 +1,7 @@
 use serde::Serialize;
 
 use super::{any_text, read_generation, read_time};
-use crate::fields::{FieldError, Fields, Rule, parse_object};
+use crate::fields::{FieldError, Fields, Flat, Rule};
 use crate::id::{AccountName, ConversationId, ExternalId, MessageId, PlatformName, VendorText};
 use crate::reason::Reason;
 use crate::status::Status;
@@ -80,8 +80,8 @@ impl StatusUpdate {
 
     /// Reads a record.
     pub fn parse(bytes: &[u8]) -> Result<Self, FieldError> {
-        let map = parse_object(bytes)?;
-        let fields = Fields::new(&map);
+        let flat = Flat::parse(bytes)?;
+        let fields = Fields::of(&flat);
         let status = |word: &str| {
             Status::from_word(word)
                 .ok_or(Rule::new("must be ACCEPTED, UNKNOWN, FAILED, SENT, DELIVERED or READ"))
