@@ -30,6 +30,10 @@ pub fn metrics(service: &'static str, platform: &PlatformName, topic: &str, now:
     }
 }
 
+/// The statuses that a connector publishes.
+pub const PUBLISHED: [&str; 4] =
+    [Status::Sent.word(), Status::Delivered.word(), Status::Failed.word(), Status::Unknown.word()];
+
 fn calls(service: &'static str, platform: &str) {
     for outcome in Outcome::WORDS {
         Metric::Deliveries.add(service, &[platform, outcome], 0);
@@ -52,8 +56,8 @@ fn calls(service: &'static str, platform: &str) {
     for to in Transition::ALL {
         Metric::BreakerTransitions.add(service, &[platform, to.word()], 0);
     }
-    for status in [Status::Sent, Status::Delivered, Status::Failed, Status::Unknown] {
-        Metric::StatusesPublished.add(service, &[platform, status.word()], 0);
+    for status in PUBLISHED {
+        Metric::StatusesPublished.add(service, &[platform, status], 0);
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chat4all_contracts::mutant::{self, Mutant};
 use chat4all_contracts::{AccountName, AccountOrder, ReceiverId};
 use chat4all_process::backoff::Backoff;
-use chat4all_process::metric::{Contribution, Metric};
+use chat4all_process::metric::{Contribution, Counters, Durations, Metric};
 use chat4all_process::{Clock, Random};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::time::Instant;
@@ -19,6 +19,7 @@ use crate::delivery::Caller;
 use crate::lease::Lease;
 use crate::pacer::Pacer;
 use crate::parked::Parked;
+use crate::platform::Outcome;
 use crate::settings::KitSettings;
 use crate::steering::{Snapshot, Steering};
 use crate::vitals::Vitals;
@@ -104,7 +105,23 @@ pub struct GatewayState {
     /// When parked messages are looked through next.
     sweep_at: Instant,
     levels: Levels,
+    counted: Counted,
     history: History,
+}
+
+/// What is counted with every call.
+#[derive(Clone)]
+struct Counted {
+    outcomes: Counters,
+    seconds: Durations,
+}
+
+impl Counted {
+    fn new(service: &'static str, platform: &str) -> Self {
+        let outcomes = Counters::new(Metric::Deliveries, service, &[platform], &Outcome::WORDS);
+        let seconds = Durations::new(Metric::DeliverySeconds, service, &[platform]);
+        Self { outcomes, seconds }
+    }
 }
 
 /// The account's part of the platform's gauges.
@@ -147,6 +164,7 @@ impl Actor for Gateway {
             wake_at: None,
             sweep_at: Instant::now(),
             levels: Levels::new(args.service, &args.platform),
+            counted: Counted::new(args.service, &args.platform),
             history: History::default(),
             args,
         })
@@ -327,15 +345,15 @@ impl GatewayState {
         self.pacer.take(Instant::now());
         let probe = !self.breaker.is_closed();
         let (caller, account) = (self.args.caller.clone(), self.args.account.clone());
-        let (service, platform) = (self.args.service, self.args.platform.clone());
+        let counted = self.counted.clone();
         let tasks = job.tasks.clone();
         let call = CallUnderWay::new(myself.clone(), permit, job, probe);
         tasks.spawn_call(async move {
             let Some(message) = call.message() else { return };
             let started = Instant::now();
             let outcome = caller.call(&account, &message).await;
-            Metric::DeliverySeconds.observe(service, &[&platform], started.elapsed());
-            Metric::Deliveries.count(service, &[&platform, outcome.word()]);
+            counted.seconds.observe(started.elapsed());
+            counted.outcomes.count(outcome.word());
             call.ended(outcome);
         });
     }

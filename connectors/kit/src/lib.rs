@@ -226,7 +226,9 @@ impl Connector {
             clock: deps.clock.clone(),
             random: deps.random.fork(),
         };
+        let producer = self.producer();
         let worker = WorkerDeps {
+            producer: producer.clone(),
             lease,
             steering,
             service,
@@ -242,7 +244,7 @@ impl Connector {
             random: deps.random.fork(),
         };
         let source = deps.source.clone();
-        SupervisorArgs { worker, source, gateways, desk, producer: self.producer(), ended }
+        SupervisorArgs { worker, source, gateways, desk, producer, ended }
     }
 }
 

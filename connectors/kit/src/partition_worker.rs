@@ -1,8 +1,10 @@
 //! PartitionWorker: one partition under one epoch. Lanes, dedupe window, retry timers and the
 //! ordered offset tracker; it decides what follows an outcome.
 
-mod entry;
+mod acks;
+mod doubt;
 mod settling;
+mod told;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,82 +13,47 @@ use std::time::Duration;
 use chat4all_contracts::mutant::{self, Mutant};
 use chat4all_contracts::{ConversationId, DeadLetter, Message, PlatformSpec, Reason};
 use chat4all_eventlog::tracker::{OffsetTracker, Received};
-use chat4all_eventlog::{Assignment, Epoch, EventLog, LogError, Record, TopicPartition, Topology};
+use chat4all_eventlog::{
+    Assignment, Epoch, EventLog, LogError, Producer, Record, TopicPartition, Topology,
+};
 use chat4all_process::backoff::{Backoff, BackoffPolicy};
-use chat4all_process::metric::Metric;
+use chat4all_process::metric::{Counters, Metric};
 use chat4all_process::{Clock, Random};
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use thiserror::Error;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use acks::Queued;
+use settling::await_acks;
+pub use told::WorkerMsg;
+
+use crate::announce::PUBLISHED;
 use crate::dedupe::DedupeWindow;
 use crate::directory::Directory;
 use crate::gateway::{GatewayMsg, Job};
-use crate::intake::{IntakeMsg, Progress};
+use crate::intake::IntakeMsg;
 use crate::lanes::{LaneKey, Lanes};
 use crate::lease::Lease;
 use crate::outcome::{CallResult, Next, Tries, next_step};
 use crate::platform::Detail;
 use crate::poison::Suspect;
-use crate::receipts::Receipts;
+use crate::receipts::{Awaited, Receipts, Subject};
 use crate::settings::KitSettings;
 use crate::statuses::Statuses;
 use crate::steering::Steering;
 use crate::tasks::EpochTasks;
 use crate::vitals::Vitals;
 
-use entry::{Entry, Phase};
-
 /// The actor.
 pub struct PartitionWorker;
 
-/// What it is told.
-pub enum WorkerMsg {
-    /// Records of the partition, in order.
-    Records(Vec<Record>),
-    /// A gateway's answer about the first message of a lane.
-    Called {
-        /// The lane.
-        lane: LaneKey,
-        /// The message's offset.
-        offset: u64,
-        /// What happened.
-        result: CallResult,
-    },
-    /// The wait of a lane's first message, with this offset, is over.
-    RetryDue(LaneKey, u64),
-    /// A receipt shows that the platform has taken a lane's first message, with this offset.
-    ReceiptCame(LaneKey, u64),
-    /// A lane's first message is done: everything about it is acknowledged by the log.
-    Settled(LaneKey),
-    /// A record that belongs to no lane is done.
-    Buried {
-        /// Its offset.
-        offset: u64,
-        /// What it took of memory.
-        bytes: usize,
-    },
-    /// The log has acknowledged that a message is in doubt.
-    DoubtTold,
-    /// Tell Intake how far things are.
-    Report,
-    /// Say how far things are, after everything that is known already.
-    LastReport(RpcReplyPort<Progress>),
-    /// Start nothing more; tell Intake when nothing is under way.
-    Drain,
-}
+/// The most records of a partition whose outcome is known and not yet acknowledged by the log, while
+/// further ones may start: without a log, little is done that nobody would know of after a crash.
+const UNACKNOWLEDGED: usize = 1_000;
 
-impl WorkerMsg {
-    /// The record that it is about, if it is about one.
-    fn offset(&self) -> Option<u64> {
-        match self {
-            Self::Called { offset, .. }
-            | Self::RetryDue(_, offset)
-            | Self::ReceiptCame(_, offset)
-            | Self::Buried { offset, .. } => Some(*offset),
-            _ => None,
-        }
-    }
-}
+/// The most statuses that are queued at once: no more records can have an outcome.
+const QUEUED: usize = 40_000;
 
 /// What a worker stands on; the same for every worker of a connector.
 #[derive(Clone)]
@@ -105,6 +72,8 @@ pub struct WorkerDeps {
     pub log: Arc<dyn EventLog>,
     /// Partition counts.
     pub topology: Topology,
+    /// For the statuses of accepted messages, which go without a detour.
+    pub producer: Arc<dyn Producer>,
     /// The other actors.
     pub directory: Arc<Directory>,
     /// What the webhook has seen.
@@ -135,6 +104,42 @@ pub struct WorkerArgs {
     pub intake: ActorRef<IntakeMsg>,
 }
 
+/// See [`WorkerMsg::AcksLost`].
+#[derive(Debug, Error)]
+#[error("whoever awaited acknowledgements has died")]
+struct AcksLost;
+
+/// A message in its lane.
+struct Entry {
+    record: Record,
+    message: Arc<Message>,
+    tries: Tries,
+    backoff: Option<Backoff>,
+    phase: Phase,
+}
+
+/// Where the first message of a lane is. The others wait.
+enum Phase {
+    /// Nothing is under way: it may start, now or after its wait.
+    Waiting,
+    /// As above, and a receipt would settle it.
+    InDoubt { _receipt: Awaited },
+    /// With its account's gateway.
+    WithGateway,
+    /// What became of it is being published.
+    Settling,
+}
+
+impl Entry {
+    fn subject(&self) -> Subject {
+        (self.message.message_id.clone(), self.message.generation)
+    }
+
+    fn may_start(&self) -> bool {
+        matches!(self.phase, Phase::Waiting | Phase::InDoubt { .. })
+    }
+}
+
 /// See the module.
 pub struct WorkerState {
     deps: WorkerDeps,
@@ -144,11 +149,19 @@ pub struct WorkerState {
     tracker: OffsetTracker,
     window: DedupeWindow,
     lanes: Lanes<Entry>,
-    /// Lanes whose first message may not start yet, because a note could not hold its end.
+    /// Lanes whose first message may not start yet, because a note could not hold its end or too
+    /// much is unacknowledged.
     held: VecDeque<(LaneKey, u64)>,
     /// Messages with a gateway, and records being published.
     under_way: usize,
+    /// How many of them are records being published.
+    unacknowledged: usize,
+    acks: mpsc::Sender<Queued>,
     tasks: EpochTasks,
+    /// Its name in metrics.
+    platform: Arc<str>,
+    next_steps: Counters,
+    published: Counters,
     suspect: Suspect,
     stop_before: Option<u64>,
     intake: ActorRef<IntakeMsg>,
@@ -161,7 +174,7 @@ impl Actor for PartitionWorker {
 
     async fn pre_start(
         &self,
-        _: ActorRef<WorkerMsg>,
+        myself: ActorRef<WorkerMsg>,
         args: WorkerArgs,
     ) -> Result<WorkerState, ActorProcessingErr> {
         let WorkerArgs { deps, assignment, tasks, suspect, stop_before, intake } = args;
@@ -173,7 +186,13 @@ impl Actor for PartitionWorker {
         }
         let window = DedupeWindow::new(deps.settings.dedupe_window.count());
         let (lanes, held) = (Lanes::new(), VecDeque::new());
-        let under_way = 0;
+        let platform: Arc<str> = deps.statuses.platform().as_str().into();
+        let counters = |metric, words: &[&'static str]| {
+            Counters::new(metric, deps.service, &[&platform], words)
+        };
+        let next_steps = counters(Metric::NextSteps, &Next::WORDS);
+        let published = counters(Metric::StatusesPublished, &PUBLISHED);
+        let acks = await_acks(&deps, &tasks, myself, published.clone());
         Ok(WorkerState {
             deps,
             at,
@@ -183,8 +202,13 @@ impl Actor for PartitionWorker {
             window,
             lanes,
             held,
-            under_way,
+            under_way: 0,
+            unacknowledged: 0,
+            acks,
             tasks,
+            platform,
+            next_steps,
+            published,
             suspect,
             stop_before,
             intake,
@@ -217,12 +241,11 @@ impl Actor for PartitionWorker {
             // Settled in the meantime.
             WorkerMsg::RetryDue(..) => {}
             WorkerMsg::ReceiptCame(lane, offset) => state.receipt_came(lane, offset, &myself),
-            WorkerMsg::Settled(lane) => state.settled(lane, &myself),
-            WorkerMsg::Buried { offset, bytes } => {
-                state.under_way -= 1;
-                state.complete(offset, bytes, &myself);
-            }
+            WorkerMsg::Finished(lane) => state.finished(lane, &myself),
+            WorkerMsg::Settled(done) => state.settled(&done, &myself),
+            WorkerMsg::Skipped(lane) => state.skipped(lane, &myself),
             WorkerMsg::DoubtTold => state.under_way -= 1,
+            WorkerMsg::AcksLost => return Err(AcksLost.into()),
             WorkerMsg::Report => state.report(),
             WorkerMsg::LastReport(reply) => {
                 let _too_late = reply.send(state.how_far());
@@ -351,7 +374,7 @@ impl WorkerState {
             return;
         };
         let offset = entry.record.offset;
-        if !self.tracker.may_start(offset) {
+        if !self.tracker.may_start(offset) || self.unacknowledged >= UNACKNOWLEDGED {
             self.held.push_back((lane, offset));
             return;
         }
@@ -400,8 +423,7 @@ impl WorkerState {
         if is_settled {
             return self.accepted(lane, None, myself);
         }
-        let platform = self.deps.statuses.platform().as_str();
-        Metric::NextSteps.count(self.deps.service, &[platform, next.word()]);
+        self.next_steps.count(next.word());
         match next {
             Next::Stay => {}
             Next::Again => self.start(lane, myself),

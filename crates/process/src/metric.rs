@@ -4,7 +4,9 @@
 //! Label values are few and fixed when the program starts (platforms, routes, outcomes): never a
 //! message, recipient, conversation or account.
 
-use metrics::Label;
+use std::sync::Arc;
+
+use metrics::{Counter, Gauge, Label};
 
 /// What a metric counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,29 +170,71 @@ impl Metric {
     }
 }
 
+/// Counters of one metric that differ in their last label, looked up once: for what is counted with
+/// every message. Cheap to clone.
+#[derive(Clone)]
+pub struct Counters(Arc<[(&'static str, Counter)]>);
+
+impl Counters {
+    /// `values` are those of [`Metric::labels`] but the last, which is one of `words`.
+    pub fn new(
+        metric: Metric,
+        service: &'static str,
+        values: &[&str],
+        words: &[&'static str],
+    ) -> Self {
+        let counter = |word: &&'static str| {
+            let all: Vec<&str> = values.iter().copied().chain([*word]).collect();
+            (*word, metrics::counter!(metric.name(), metric.with_labels(service, &all)))
+        };
+        Self(words.iter().map(counter).collect())
+    }
+
+    /// Adds one to the counter of this word.
+    pub fn count(&self, word: &str) {
+        let found = self.0.iter().find(|(own, _)| *own == word);
+        debug_assert!(found.is_some(), "{word} is none of its words");
+        if let Some((_, counter)) = found {
+            counter.increment(1);
+        }
+    }
+}
+
+/// A histogram of durations, looked up once. Cheap to clone.
+#[derive(Clone)]
+pub struct Durations(metrics::Histogram);
+
+impl Durations {
+    /// As [`Metric::observe`] names it.
+    pub fn new(metric: Metric, service: &'static str, values: &[&str]) -> Self {
+        Self(metrics::histogram!(metric.name(), metric.with_labels(service, values)))
+    }
+
+    /// Adds a duration.
+    pub fn observe(&self, duration: std::time::Duration) {
+        self.0.record(duration.as_secs_f64());
+    }
+}
+
 /// One of several contributions to a gauge (an account's to its platform's). What it added is
 /// taken back when it is dropped, however its owner ended.
-#[derive(Debug)]
 pub struct Contribution {
-    metric: Metric,
-    service: &'static str,
-    values: Vec<String>,
+    gauge: Gauge,
     added: f64,
 }
 
 impl Contribution {
     /// Adds nothing yet.
     pub fn new(metric: Metric, service: &'static str, values: &[&str]) -> Self {
-        let values = values.iter().map(|value| (*value).to_owned()).collect();
-        Self { metric, service, values, added: 0.0 }
+        let gauge = metrics::gauge!(metric.name(), metric.with_labels(service, values));
+        Self { gauge, added: 0.0 }
     }
 
     /// Makes this contribution `value`.
     pub fn set(&mut self, value: usize) {
         let value = value as f64;
         if value != self.added {
-            let values: Vec<&str> = self.values.iter().map(String::as_str).collect();
-            self.metric.shift(self.service, &values, value - self.added);
+            self.gauge.increment(value - self.added);
             self.added = value;
         }
     }

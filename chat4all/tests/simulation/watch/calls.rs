@@ -103,12 +103,16 @@ impl State {
         }
     }
 
-    /// I2: one at a time, and first tried when those before have an outcome.
+    /// I2: one at a time, and first tried when those before have an outcome: the platform has them, or
+    /// the log says what became of them.
     fn check_lane(&mut self, id: &MessageId) {
         let known = &self.messages[id];
         let lane = &self.lanes[&known.lane];
         let busy = lane.iter().find(|other| self.messages[*other].in_flight > 0).cloned();
-        let open = |other: &&MessageId| self.messages[*other].settled.is_none();
+        let open = |other: &&MessageId| {
+            let other = &self.messages[*other];
+            other.settled.is_none() && other.accepted.is_none()
+        };
         let overtaken = match known.calls {
             0 => lane[..known.place].iter().find(open).cloned(),
             _ => None,

@@ -56,7 +56,7 @@ impl Job {
     /// Settles it without a word; a mistake ([`Mutant::SkipsWhenOpen`]).
     pub(super) fn skip(mut self) {
         self.answered = true;
-        let _gone = self.worker.send_message(WorkerMsg::Settled(self.lane.clone()));
+        let _gone = self.worker.send_message(WorkerMsg::Skipped(self.lane.clone()));
     }
 
     fn tell(&mut self, result: CallResult) {

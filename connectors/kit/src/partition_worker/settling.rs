@@ -4,15 +4,40 @@
 use chat4all_contracts::mutant::{self, Mutant};
 use chat4all_contracts::{DeadLetter, ExternalId, Reason, Status};
 use chat4all_eventlog::{NewRecord, Record, topology};
-use chat4all_process::metric::Metric;
+use chat4all_process::metric::{Counters, Metric};
 use ractor::ActorRef;
+use tokio::sync::mpsc;
 
-use super::entry::Phase;
-use super::{WorkerMsg, WorkerState};
+use super::acks::{self, Again, Done, Queued};
+use super::{Entry, Phase, QUEUED, UNACKNOWLEDGED, WorkerDeps, WorkerMsg, WorkerState};
 use crate::intake::{IntakeMsg, Progress};
 use crate::lanes::LaneKey;
 use crate::platform::Detail;
 use crate::status_publisher::publish_until_acked;
+use crate::tasks::EpochTasks;
+
+/// Starts the task that awaits acknowledgements.
+pub(super) fn await_acks(
+    deps: &WorkerDeps,
+    tasks: &EpochTasks,
+    worker: ActorRef<WorkerMsg>,
+    published: Counters,
+) -> mpsc::Sender<Queued> {
+    let (acks, queued) = mpsc::channel(QUEUED);
+    let (directory, random) = (deps.directory.clone(), deps.random.clone());
+    let (own, told, counted) = (tasks.clone(), worker.clone(), published.clone());
+    let again = move |Again { done, status, record }| {
+        let (directory, random) = (directory.clone(), random.clone());
+        let (told, counted) = (told.clone(), counted.clone());
+        own.spawn_call(async move {
+            publish_until_acked(&directory, vec![record], &random).await;
+            counted.count(status);
+            let _gone = told.send_message(WorkerMsg::Settled(vec![done]));
+        });
+    };
+    tasks.spawn(acks::await_all(queued, worker, published, again));
+    acks
+}
 
 impl WorkerState {
     /// The platform has the first message of a lane; `None` = a receipt says so.
@@ -30,7 +55,11 @@ impl WorkerState {
         // A receipt settles what was in doubt: one call was taken, and no other was made since.
         update.possible_duplicate &= external_id.is_some() || entry.tries.in_doubt > 1;
         update.external_id = external_id;
+        let is_answer = update.external_id.is_some();
         let record = self.deps.topology.status_update(&update, now);
+        if is_answer {
+            return self.go_on(lane, status, record, myself);
+        }
         self.settle(lane, status, vec![record], myself);
     }
 
@@ -46,27 +75,6 @@ impl WorkerState {
         update.vendor_code = Some(why.code().to_owned());
         let record = self.deps.topology.status_update(&update, now);
         self.settle(lane, status, vec![record], myself);
-    }
-
-    /// Says at once that the platform may have the first message of a lane, which will be tried again:
-    /// whoever gets the partition next calls without knowing of it. The message is not done with this.
-    pub(super) fn doubt(&mut self, lane: &LaneKey, myself: &ActorRef<WorkerMsg>) {
-        let Some(entry) = self.lanes.first_mut(lane) else { return };
-        let now = self.deps.clock.now();
-        let (message, status) = (&entry.message, Status::Unknown);
-        let mut update =
-            self.deps.statuses.about(message, &lane.account, status, &entry.tries, now);
-        update.reason = Some(Reason::PossibleDuplicate);
-        let records = vec![self.deps.topology.status_update(&update, now)];
-        self.under_way += 1;
-        let (directory, random) = (self.deps.directory.clone(), self.deps.random.clone());
-        let (worker, service) = (myself.clone(), self.deps.service);
-        let platform = self.deps.statuses.platform().to_string();
-        self.tasks.spawn(async move {
-            publish_until_acked(&directory, records, &random).await;
-            Metric::StatusesPublished.count(service, &[&platform, status.word()]);
-            let _gone = worker.send_message(WorkerMsg::DoubtTold);
-        });
     }
 
     /// Gives the first message of a lane up: a dead letter first, then its status.
@@ -99,7 +107,8 @@ impl WorkerState {
         self.settle(lane, Status::Failed, records, myself);
     }
 
-    /// Publishes what became of a lane's first message; only then is it done (I3).
+    /// Publishes what became of a lane's first message; only then is it done (I3), and the lane goes
+    /// on: until it is in the log, a successor of this process could find another end for it.
     fn settle(
         &mut self,
         lane: LaneKey,
@@ -109,18 +118,89 @@ impl WorkerState {
     ) {
         if let Some(entry) = self.lanes.first_mut(&lane) {
             entry.phase = Phase::Settling;
-            if mutant::is_on(Mutant::CommitsEarly) {
-                self.tracker.complete(entry.record.offset);
-            }
+            let offset = entry.record.offset;
+            self.commit_early(offset);
         }
         self.under_way += 1;
+        self.unacknowledged += 1;
         let (directory, random) = (self.deps.directory.clone(), self.deps.random.clone());
-        let (worker, service) = (myself.clone(), self.deps.service);
-        let platform = self.deps.statuses.platform().to_string();
+        let (worker, published) = (myself.clone(), self.published.clone());
         self.tasks.spawn_call(async move {
             publish_until_acked(&directory, records, &random).await;
-            Metric::StatusesPublished.count(service, &[&platform, status.word()]);
-            let _gone = worker.send_message(WorkerMsg::Settled(lane));
+            published.count(status.word());
+            let _gone = worker.send_message(WorkerMsg::Finished(lane));
+        });
+    }
+
+    /// Publishes that the platform has a lane's first message. The lane goes on at once: whatever
+    /// happens to us, the platform has got this one before the next (I2). It is done when that is
+    /// acknowledged (I3).
+    fn go_on(
+        &mut self,
+        lane: LaneKey,
+        status: Status,
+        record: NewRecord,
+        myself: &ActorRef<WorkerMsg>,
+    ) {
+        let (finished, next) = self.lanes.finish(lane.clone());
+        let has_next = next.is_some();
+        let Some(Entry { record: origin, .. }) = finished else { return };
+        self.commit_early(origin.offset);
+        let done = Done { offset: origin.offset, bytes: origin.value.len() };
+        self.publish(done, status, record, myself);
+        if has_next {
+            self.start(lane, myself);
+        }
+    }
+
+    /// A mistake ([`Mutant::CommitsEarly`]).
+    fn commit_early(&mut self, offset: u64) {
+        if mutant::is_on(Mutant::CommitsEarly) {
+            self.tracker.complete(offset);
+        }
+    }
+
+    /// Queues a status; the common case, in which nothing goes wrong, costs no task and no message
+    /// of its own.
+    fn publish(
+        &mut self,
+        done: Done,
+        status: Status,
+        record: NewRecord,
+        myself: &ActorRef<WorkerMsg>,
+    ) {
+        let Ok(ack) = self.deps.producer.enqueue(record.clone()) else {
+            return self.publish_in_order(done, Some(status), vec![record], myself);
+        };
+        let names = (self.deps.service, self.platform.clone());
+        match self.acks.try_send(Queued::new(names, (done, status.word()), record, ack)) {
+            Ok(()) => {
+                self.under_way += 1;
+                self.unacknowledged += 1;
+            }
+            // The task is gone: so will be this worker.
+            Err(_) => {
+                let _to_myself = myself.send_message(WorkerMsg::AcksLost);
+            }
+        }
+    }
+
+    /// Publishes records one after the other, as long as it takes.
+    fn publish_in_order(
+        &mut self,
+        done: Done,
+        status: Option<Status>,
+        records: Vec<NewRecord>,
+        myself: &ActorRef<WorkerMsg>,
+    ) {
+        self.under_way += 1;
+        self.unacknowledged += 1;
+        let (directory, random) = (self.deps.directory.clone(), self.deps.random.clone());
+        let (worker, published) = (myself.clone(), self.published.clone());
+        self.tasks.spawn_call(async move {
+            publish_until_acked(&directory, records, &random).await;
+            status.into_iter().for_each(|status| published.count(status.word()));
+            let _gone = worker.send_message(WorkerMsg::Settled(vec![done]));
         });
     }
 
@@ -131,35 +211,40 @@ impl WorkerState {
         letter: &DeadLetter,
         myself: &ActorRef<WorkerMsg>,
     ) {
-        self.under_way += 1;
         let records = vec![topology::dead_letter(record, letter, self.deps.clock.now())];
-        let (directory, random) = (self.deps.directory.clone(), self.deps.random.clone());
-        let (worker, offset, bytes) = (myself.clone(), record.offset, record.value.len());
         Metric::DeadLetters.count(self.deps.service, &[&self.at.topic, &letter.reason]);
-        self.tasks.spawn(async move {
-            publish_until_acked(&directory, records, &random).await;
-            let _gone = worker.send_message(WorkerMsg::Buried { offset, bytes });
-        });
+        let done = Done { offset: record.offset, bytes: record.value.len() };
+        self.publish_in_order(done, None, records, myself);
     }
 
-    pub(super) fn settled(&mut self, lane: LaneKey, myself: &ActorRef<WorkerMsg>) {
+    pub(super) fn settled(&mut self, done: &[Done], myself: &ActorRef<WorkerMsg>) {
+        self.under_way -= done.len();
+        self.unacknowledged -= done.len();
+        self.complete(done, myself);
+    }
+
+    /// A lane's first message is done.
+    pub(super) fn finished(&mut self, lane: LaneKey, myself: &ActorRef<WorkerMsg>) {
+        self.unacknowledged -= 1;
+        self.skipped(lane, myself);
+    }
+
+    pub(super) fn skipped(&mut self, lane: LaneKey, myself: &ActorRef<WorkerMsg>) {
         self.under_way -= 1;
-        let (finished, next) = self.lanes.finish(lane.clone());
-        let has_next = next.is_some();
-        if let Some(entry) = finished {
-            self.complete(entry.record.offset, entry.record.value.len(), myself);
+        let (finished, _) = self.lanes.finish(lane.clone());
+        if let Some(Entry { record, .. }) = finished {
+            let done = Done { offset: record.offset, bytes: record.value.len() };
+            self.complete(&[done], myself);
         }
-        if has_next {
-            self.start(lane, myself);
-        }
+        self.start(lane, myself);
     }
 
-    pub(super) fn complete(&mut self, offset: u64, bytes: usize, myself: &ActorRef<WorkerMsg>) {
+    fn complete(&mut self, done: &[Done], myself: &ActorRef<WorkerMsg>) {
         let before = self.tracker.in_hand();
-        self.tracker.complete(offset);
-        self.release(before, bytes);
+        done.iter().for_each(|done| self.tracker.complete(done.offset));
+        self.release(before, done.iter().map(|done| done.bytes).sum());
         while let Some((lane, offset)) = self.held.front().cloned() {
-            if !self.tracker.may_start(offset) {
+            if !self.tracker.may_start(offset) || self.unacknowledged >= UNACKNOWLEDGED {
                 break;
             }
             self.held.pop_front();

@@ -1,0 +1,30 @@
+//! A doubt is told at once: whoever gets the partition next does not know of it, and calls again.
+
+use chat4all_contracts::{Reason, Status};
+use ractor::ActorRef;
+
+use super::{WorkerMsg, WorkerState};
+use crate::lanes::LaneKey;
+use crate::status_publisher::publish_until_acked;
+
+impl WorkerState {
+    /// The platform may have the first message of a lane, which will be tried again. With this the
+    /// message is not done; a drain waits until it is told.
+    pub(super) fn doubt(&mut self, lane: &LaneKey, myself: &ActorRef<WorkerMsg>) {
+        let Some(entry) = self.lanes.first_mut(lane) else { return };
+        let now = self.deps.clock.now();
+        let (message, status) = (&entry.message, Status::Unknown);
+        let mut update =
+            self.deps.statuses.about(message, &lane.account, status, &entry.tries, now);
+        update.reason = Some(Reason::PossibleDuplicate);
+        let records = vec![self.deps.topology.status_update(&update, now)];
+        self.under_way += 1;
+        let (directory, random) = (self.deps.directory.clone(), self.deps.random.clone());
+        let (worker, published) = (myself.clone(), self.published.clone());
+        self.tasks.spawn(async move {
+            publish_until_acked(&directory, records, &random).await;
+            published.count(status.word());
+            let _gone = worker.send_message(WorkerMsg::DoubtTold);
+        });
+    }
+}
