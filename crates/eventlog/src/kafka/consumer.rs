@@ -28,6 +28,8 @@ use crate::consumer::{Commit, CommitError, Consumer, ConsumerEvent, Subscription
 const POLL: Duration = Duration::from_millis(50);
 /// How often librdkafka says how far behind the group is.
 const STATISTICS_MS: &str = "5000";
+/// Fetched records that are not gathered any longer.
+const GATHERED_BYTES: &str = "65536";
 /// How long leaving the group may take. It takes a tenth of a second; without a broker to say
 /// goodbye to, librdkafka would wait for it for as long as a session lasts, and the group then
 /// forgets us after that time anyway.
@@ -110,7 +112,17 @@ fn config(settings: &KafkaSettings, group: &str, client_id: &str) -> rdkafka::Cl
         .set("auto.offset.reset", "error")
         .set("queued.min.messages", settings.prefetch_records.get().to_string())
         .set("queued.max.messages.kbytes", (settings.prefetch_mib.get() * 1024).to_string())
+        // Our prefetch is small: at the client's second, a backlog would come in at 2,000 records of a
+        // partition a second.
+        .set("fetch.queue.backoff.ms", "10")
         .set("statistics.interval.ms", STATISTICS_MS);
+    if let Some(gather) = settings.gather_ms {
+        // Otherwise each record of a thin stream is an answer of its own: half of what its delivery
+        // costs.
+        config
+            .set("fetch.wait.max.ms", gather.get().to_string())
+            .set("fetch.min.bytes", GATHERED_BYTES);
+    }
     match settings.group_protocol {
         GroupProtocol::Classic => config
             .set("partition.assignment.strategy", "cooperative-sticky")

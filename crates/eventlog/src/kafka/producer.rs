@@ -99,7 +99,7 @@ impl KafkaProducer {
         // Where a person waits, nothing is gathered; elsewhere a millisecond makes whole batches.
         let linger_ms = match options.admission {
             Admission::NewWork => 0,
-            Admission::Progress => 1,
+            Admission::Progress => settings.gather_ms.map_or(1, |gather| gather.get()),
         };
         let mut config = settings.client(reporter.service);
         config

@@ -43,6 +43,9 @@ pub struct KafkaSettings {
     pub prefetch_records: Bounded<1, 100_000>,
     /// MiB of a partition that are fetched ahead.
     pub prefetch_mib: Bounded<1, 1_024>,
+    /// How long records may be gathered into a batch, fetched or appended, in milliseconds; absent =
+    /// hardly at all.
+    pub gather_ms: Option<Bounded<0, 1_000>>,
     /// How batches of records are compressed.
     pub compression: Compression,
 }
@@ -153,6 +156,7 @@ impl Default for KafkaSettings {
             queue_mib: Bounded::new(64),
             prefetch_records: Bounded::new(2_000),
             prefetch_mib: Bounded::new(8),
+            gather_ms: None,
             compression: Compression::None,
         }
     }
