@@ -136,6 +136,8 @@ pub struct IntakeState {
     revocations: u64,
     /// When the last tick had been dealt with.
     ticked: Option<Instant>,
+    /// The workers that have not yet answered the last tick.
+    awaited: usize,
     stopping: bool,
 }
 
@@ -191,6 +193,7 @@ impl Actor for Intake {
             revoking: Vec::new(),
             revocations: 0,
             ticked: None,
+            awaited: 0,
             stopping: false,
         })
     }
@@ -380,7 +383,8 @@ impl IntakeState {
         self.consumer.pause(at);
     }
 
-    /// Commits what was reported since the last tick, and asks for new reports.
+    /// Asks for new reports, which are committed once all are there; commits what came since if they
+    /// never all came.
     async fn tick(&mut self) -> Result<(), ActorProcessingErr> {
         // Ticks pile up while a commit takes its time: one of them is enough.
         let half = self.args.worker.settings.commit_interval_ms.ms() / 2;
@@ -388,13 +392,17 @@ impl IntakeState {
             return Ok(());
         }
         self.args.worker.vitals.beat(INTAKE);
-        self.commit().await?;
+        // Also renews the lease while there are no workers.
+        if self.awaited > 0 || self.partitions.is_empty() {
+            self.commit().await?;
+        }
         self.ticked = Some(Instant::now());
         let topic = &self.args.source.topic;
         let in_hand: usize = self.partitions.values().map(|partition| partition.in_hand).sum();
         Metric::RecordsInHand.set(self.args.worker.service, &[topic], in_hand as f64);
         let held = self.partitions.iter().map(|(at, partition)| (at, partition.oldest));
         self.gauges.report(self.args.worker.clock.now(), held);
+        self.awaited = self.partitions.len();
         for partition in self.partitions.values() {
             let _failed = partition.worker.send_message(WorkerMsg::Report);
         }
@@ -413,6 +421,13 @@ impl IntakeState {
         partition.reported = (position, note);
         partition.oldest = oldest;
         self.args.worker.vitals.beat(&worker_name(&at));
+        if self.awaited > 0 {
+            self.awaited -= 1;
+            if self.awaited == 0 {
+                self.commit().await?;
+            }
+        }
+        let Some(partition) = self.partitions.get_mut(&at) else { return Ok(()) };
         if drained && !partition.drained {
             partition.drained = true;
             let finished: Vec<u64> = self
