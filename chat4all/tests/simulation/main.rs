@@ -138,9 +138,7 @@ fn hunt(options: &Options, end: Instant) -> Result<Vec<mutants::Hunted>, String>
     };
     let left = end.saturating_duration_since(runner::now());
     let part = if options.minutes.is_some() && !options.mutants { left / 3 } else { left };
-    // Most are found at once, and what they leave is not needed by the others.
-    let each = (part * 2 / all.len() as u32).max(Duration::from_secs(20));
-    Ok(mutants::hunt(&all, each, &options.faults))
+    Ok(mutants::hunt(&all, part, &options.faults))
 }
 
 /// Built without its switches there are no mistakes to make.

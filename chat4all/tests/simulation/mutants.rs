@@ -32,14 +32,24 @@ mod hunting {
     use crate::faults::Allowed;
     use crate::runner;
 
-    /// Makes each mistake on every core until a seed finds it, or for its part of the time.
-    pub fn hunt(mutants: &[Mutant], each: Duration, allowed: &Allowed) -> Vec<Hunted> {
+    /// The least time for a mistake.
+    const AT_LEAST: Duration = Duration::from_secs(20);
+
+    /// Makes each mistake on every core until a seed finds it, or for its part of the time that is
+    /// left: most are found at once, and leave theirs to the others.
+    pub fn hunt(mutants: &[Mutant], time: Duration, allowed: &Allowed) -> Vec<Hunted> {
         let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        let end = runner::now() + time;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         std::thread::scope(|scope| {
             for _ in 0..cores {
                 scope.spawn(|| {
-                    while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    loop {
+                        let place = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(mutant) = mutants.get(place) else { break };
+                        let rounds = (mutants.len() - place).div_ceil(cores);
+                        let left = end.saturating_duration_since(runner::now());
+                        let each = (left / rounds as u32).max(AT_LEAST);
                         mutant::set(Some(*mutant));
                         let hunted = hunt_one(*mutant, each, allowed);
                         mutant::set(None);

@@ -65,6 +65,7 @@ impl Call {
         let Some(known) = state.messages.get_mut(&self.id) else { return };
         known.in_flight = known.in_flight.saturating_sub(1);
         known.outcomes.insert(outcome);
+        known.ended = Some(now);
         match outcome {
             "accepted" => known.accepted = Some(now),
             "in_doubt" => known.countable += 1,

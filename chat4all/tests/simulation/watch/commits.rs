@@ -131,10 +131,13 @@ impl State {
             let Some((at, offset)) = known.records.first() else { return false };
             let done_in_time = known
                 .settled
-                // What a former owner still reports, this one does not know.
                 .is_some_and(|(at, by)| by == owner && at >= assigned && at + COVERED_AFTER < sent);
+            // What still comes of a former owner's calls, this one does not know: it may be the same
+            // process, which was frozen meanwhile.
+            let is_its_own = known.ended.is_none_or(|ended| ended >= assigned);
             *at == commit.at
                 && done_in_time
+                && is_its_own
                 && *offset >= commit.offset
                 && offset - commit.offset < note::MAX_SPAN
                 && !noted.contains(offset)

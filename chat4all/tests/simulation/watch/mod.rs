@@ -58,6 +58,8 @@ struct Known {
     in_flight: u32,
     /// When a call last ended with the platform's id.
     accepted: Option<Duration>,
+    /// When a call last ended, however.
+    ended: Option<Duration>,
     /// When a connector's report was last acknowledged by the log, and to which process.
     settled: Option<(Duration, u64)>,
     /// What calls of it ended with, ever.
@@ -295,6 +297,7 @@ impl State {
             countable: 0,
             in_flight: 0,
             accepted: None,
+            ended: None,
             settled: None,
             outcomes: BTreeSet::new(),
         };
