@@ -30,14 +30,14 @@ use crate::{Connector, ConnectorDeps};
 /// A connector's life is thousands of short-lived buffers, on many threads: the system's allocator
 /// takes a quarter of its CPU, this one a third of that.
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Where the simulator is if nothing else is said.
 const SIMULATOR: &str = "http://127.0.0.1:8090";
 
 /// Records are gathered for so long, unless the configuration says otherwise: a platform's call takes
 /// ten times as long, and a fetch and an append for each message would be half of what it costs.
-const GATHER_MS: Bounded<0, 1_000> = Bounded::new(20);
+const GATHER_MS: Bounded<0, 1_000> = Bounded::new(16);
 
 /// How long publishing, committing and leaving the group may take after the last call: 15 s of a
 /// call, these, and the last answers fit into the 30 s that orchestrators give.
