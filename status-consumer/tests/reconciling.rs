@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,8 +22,11 @@ use chat4all_process::config::Bounded;
 use chat4all_process::{Clock, Random, Shutdown};
 use chat4all_status_consumer::{StatusConsumer, StatusConsumerDeps, StatusConsumerSettings};
 use chat4all_store::embedded::EmbeddedStore;
+use chat4all_store::faulty::{FaultyStore, StoreFault, StoreFaults};
 use chat4all_store::{MessageStore, Tenant};
+use futures::future::BoxFuture;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use tokio::time::Instant;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -33,6 +36,9 @@ const LIFE: Duration = MINUTE;
 
 /// When a verdict is there for certain: life, grace, and time to look.
 const JUDGED: Duration = Duration::from_secs(20 * 60);
+
+/// How often it looks, in seconds.
+const LOOK_S: u64 = 120;
 
 const TOPOLOGY: Topology = Topology {
     messages: 2,
@@ -45,6 +51,8 @@ const TOPOLOGY: Topology = Topology {
 struct World {
     log: Arc<InlineLog>,
     store: Arc<EmbeddedStore>,
+    /// What the status-consumer has of it.
+    seen: Arc<dyn MessageStore>,
     clock: Clock,
 }
 
@@ -61,7 +69,8 @@ impl World {
             cleanup: Cleanup::Delete,
         };
         log.ensure_topics(vec![outbound]).await.unwrap();
-        Self { log, store: EmbeddedStore::in_memory().unwrap(), clock }
+        let store = EmbeddedStore::in_memory().unwrap();
+        Self { log, seen: store.clone(), store, clock }
     }
 
     async fn append(&self, record: NewRecord) {
@@ -72,8 +81,12 @@ impl World {
 
     /// What the API does.
     async fn accept(&self, id: &str) -> Message {
+        self.accept_for("p", id).await
+    }
+
+    async fn accept_for(&self, platform: &str, id: &str) -> Message {
         let text = format!(
-            r#"{{"message_id":"{id}","conversation_id":"c","sender_id":"s","receiver_id":"p:r",
+            r#"{{"message_id":"{id}","conversation_id":"c","sender_id":"s","receiver_id":"{platform}:r",
                 "account":"a","content":"t"}}"#
         );
         let now = self.clock.now();
@@ -96,9 +109,14 @@ impl World {
     }
 
     async fn report(&self, of: &Message, status: Status) {
+        self.report_why(of, status, None).await;
+    }
+
+    async fn report_why(&self, of: &Message, status: Status, reason: Option<Reason>) {
         let mut update = StatusUpdate::minimal(of.message_id.clone(), status, self.clock.now());
         update.conversation_id = Some(of.conversation_id.clone());
         update.accepted_at = Some(of.accepted_at);
+        update.reason = reason;
         self.append(TOPOLOGY.status_update(&update, self.clock.now())).await;
     }
 
@@ -143,14 +161,14 @@ impl World {
     async fn run_with(&self, work: impl AsyncFnOnce()) {
         let deps = StatusConsumerDeps {
             log: self.log.clone(),
-            store: self.store.clone(),
+            store: self.seen.clone(),
             platforms: Arc::default(),
             clock: self.clock.clone(),
             random: Random::seeded(2),
         };
         let settings = StatusConsumerSettings {
             commit_interval_ms: Bounded::new(10_000),
-            reconcile_interval_s: Bounded::new(120),
+            reconcile_interval_s: Bounded::new(LOOK_S),
             sweep_interval_s: Bounded::new(86_400),
             reconcile_abandoned_s: Bounded::new(36_000),
             ..StatusConsumerSettings::default()
@@ -253,6 +271,21 @@ async fn a_message_that_waits_before_router_or_connector_is_not_judged() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_that_will_be_called_again_is_judged_once_its_connector_has_passed_it() {
+    let world = World::new().await;
+    let doubtful = world.accept("m").await;
+    world.route(&doubtful).await;
+    let reason = Some(Reason::PossibleDuplicate);
+    world.report_why(&doubtful, Status::Unknown, reason).await;
+    world.pass_the_router().await;
+    world.run(JUDGED).await;
+    assert_eq!(world.ended("m").await, (Status::Unknown, reason));
+    world.pass_the_connector().await;
+    world.run(JUDGED).await;
+    assert_eq!(world.ended("m").await, IN_DOUBT);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connector_that_passes_a_message_without_an_outcome_has_lost_it() {
     let world = World::new().await;
     let message = world.accept("m").await;
@@ -321,4 +354,46 @@ async fn a_redriven_message_is_judged_by_its_new_life() {
     assert_eq!(world.ended("m").await, OPEN);
     world.run(JUDGED).await;
     assert_eq!(world.ended("m").await, LOST);
+}
+
+/// A store that answers two reads between looks, and fails all others.
+struct TwoReads {
+    began: Instant,
+    /// Which time between looks it is, and how many reads it has had.
+    reads: Mutex<(u64, u32)>,
+}
+
+impl StoreFaults for TwoReads {
+    fn before(&self, writes: bool) -> BoxFuture<'static, Option<StoreFault>> {
+        let now = self.began.elapsed().as_secs() / LOOK_S;
+        let mut reads = self.reads.lock().unwrap();
+        if reads.0 != now {
+            *reads = (now, 0);
+        }
+        reads.1 += u32::from(!writes);
+        let fails = !writes && reads.1 > 2;
+        Box::pin(std::future::ready(fails.then_some(StoreFault::NotDone)))
+    }
+
+    fn after(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_amid_each_look_does_not_keep_the_last_message_from_its_verdict() {
+    let mut world = World::new().await;
+    // Three pages of what waits for a connector, and then one that nobody will deliver.
+    for n in 0..250 {
+        let waits = world.accept(&format!("m{n:03}")).await;
+        world.route(&waits).await;
+    }
+    world.accept_for("q", "z").await;
+    world.pass_the_router().await;
+    world.run(LIFE / 2).await;
+    let (began, reads) = (Instant::now(), Mutex::default());
+    world.seen = FaultyStore::new(world.store.clone(), Arc::new(TwoReads { began, reads }));
+    world.run(2 * HOUR).await;
+    assert_eq!(world.ended("z").await, LOST);
+    assert_eq!(world.ended("m249").await, OPEN);
 }

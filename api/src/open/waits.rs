@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chat4all_contracts::{AccountCondition, AccountName, Message, Status, group, partition, topic};
+use chat4all_contracts::{
+    AccountCondition, AccountName, Message, Reason, Status, group, partition, topic,
+};
 use chat4all_eventlog::{LogError, TopicPartition};
 use chat4all_store::StoredMessage;
 use tokio::time::timeout;
@@ -63,7 +65,13 @@ impl Waits {
         let message = &stored.message;
         let wait = |place, why: &str| Wait { place, why: why.to_owned() };
         if stored.state.status() == Status::Unknown {
-            return wait("in_doubt", "a call was made and no answer came; a receipt may settle it");
+            let why = match stored.state.reason() {
+                Some(Reason::PossibleDuplicate) => {
+                    "a call was made and no answer came; it is called again unless a receipt comes"
+                }
+                _ => "a call was made and no answer came; a receipt may settle it",
+            };
+            return wait("in_doubt", why);
         }
         let Some(backlogs) = &self.0 else { return wait("unknown", "the log does not answer") };
         let waits_at =

@@ -88,12 +88,14 @@ pub(crate) struct Reconciler {
     tickets: BTreeMap<Life, Ticket>,
     /// Where the roll over each partition's open messages goes on.
     rolls: BTreeMap<u32, OpenPlace>,
+    /// The partition whose turn it is.
+    turn: u32,
 }
 
 impl Reconciler {
     pub(crate) fn new(parts: Parts) -> Self {
         let stages = Stages::new(parts.log.clone());
-        Self { parts, stages, tickets: BTreeMap::new(), rolls: BTreeMap::new() }
+        Self { parts, stages, tickets: BTreeMap::new(), rolls: BTreeMap::new(), turn: 0 }
     }
 
     /// Looks from time to time, for ever.
@@ -116,8 +118,12 @@ impl Reconciler {
         self.past_the_router().await?;
         self.past_the_connectors(now).await?;
         self.judge().await?;
-        for number in ours {
+        // After a look that failed the next one begins where it ended, so that nobody starves.
+        let (before, from): (Vec<u32>, Vec<u32>) = ours.iter().partition(|n| **n < self.turn);
+        for number in from.into_iter().chain(before) {
+            self.turn = number;
             self.roll(number, now).await?;
+            self.turn = number + 1;
         }
         Ok(())
     }
@@ -247,7 +253,7 @@ impl Reconciler {
         let shards = Shards::of_partition(number, partitions);
         let due = minus(now, self.parts.grace);
         let start = OpenPlace::before(minus(now, LOOK_BACK));
-        let mut place = self.rolls.remove(&number).unwrap_or_else(|| start.clone());
+        let mut place = self.rolls.get(&number).unwrap_or(&start).clone();
         for _ in 0..PAGES {
             let Parts { store, tenant, .. } = &self.parts;
             let page = store.open(tenant, shards, &place, due, PAGE).await?;
@@ -262,9 +268,10 @@ impl Reconciler {
                 self.rolls.insert(number, start);
                 return Ok(());
             };
+            // Page by page: a store that fails amid a look would see the same pages at each.
+            self.rolls.insert(number, next.clone());
             place = next;
         }
-        self.rolls.insert(number, place);
         Ok(())
     }
 
@@ -283,7 +290,10 @@ impl Reconciler {
             return Ok(());
         }
         // Both ends are read after the row was seen, and the row after its message was in the log.
-        let stage = if state.status() == Status::Unknown {
+        // A message that will be called again has not had its connector's last word.
+        let is_last_word =
+            state.status() == Status::Unknown && state.reason() != Some(Reason::PossibleDuplicate);
+        let stage = if is_last_word {
             let end = self.parts.log.bounds(&status_at(number)).await?.end;
             Stage::Projecting { end, known: Known::InDoubt }
         } else {
