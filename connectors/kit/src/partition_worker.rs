@@ -107,7 +107,7 @@ pub struct WorkerArgs {
 /// See [`WorkerMsg::AcksLost`].
 #[derive(Debug, Error)]
 #[error("whoever awaited acknowledgements has died")]
-struct AcksLost;
+pub(crate) struct AcksLost;
 
 /// A message in its lane.
 struct Entry {
@@ -374,10 +374,11 @@ impl WorkerState {
             return;
         };
         let offset = entry.record.offset;
-        if !self.tracker.may_start(offset) || self.unacknowledged >= UNACKNOWLEDGED {
+        if !self.may_hand_over(offset) {
             self.held.push_back((lane, offset));
             return;
         }
+        let Some(entry) = self.lanes.first_mut(&lane) else { return };
         let Some(gateway) = self.deps.directory.gateway(&lane.account) else {
             let detail = Detail::new("no such account in this connector");
             self.fail(lane, Reason::UnknownAccount, &detail, myself);

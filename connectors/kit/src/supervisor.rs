@@ -27,7 +27,7 @@ use crate::account_desk::{AccountDesk, DeskArgs};
 use crate::directory::Directory;
 use crate::gateway::{Gateway, GatewayArgs};
 use crate::intake::{Intake, IntakeArgs, IntakeMsg};
-use crate::partition_worker::{PartitionWorker, WorkerArgs, WorkerDeps, WorkerMsg};
+use crate::partition_worker::{AcksLost, PartitionWorker, WorkerArgs, WorkerDeps, WorkerMsg};
 use crate::settings::Source;
 use crate::status_publisher::StatusPublisher;
 use crate::tasks::EpochTasks;
@@ -270,6 +270,7 @@ impl Actor for Supervisor {
 /// Errors that our actors return are of our types; a panic arrives as plain text.
 fn exit_reason(error: &ActorProcessingErr) -> ExitReason {
     let ours = error.is::<chat4all_eventlog::LogError>()
+        || error.is::<AcksLost>()
         || error.is::<SpawnErr>()
         || error.is::<ractor::RactorErr<SupervisorMsg>>();
     if ours { ExitReason::Failed } else { ExitReason::Panicked }

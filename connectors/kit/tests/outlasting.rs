@@ -14,7 +14,7 @@ use chat4all_connector_kit::platform::{Outcome, Platform, Refusal, Webhook, Webh
 use chat4all_connector_kit::{Connector, ConnectorDeps, ConnectorError, KitSettings, Source};
 use chat4all_contracts::{
     AccountName, AccountSpec, EpochMs, ExternalId, Message, PlatformName, PlatformSpec, Platforms,
-    StatusUpdate, topic,
+    Status, StatusUpdate, topic,
 };
 use chat4all_eventlog::faulty::{AppendFault, CommitFault, Faults, FaultyLog};
 use chat4all_eventlog::inline::{InlineLog, InlineOptions};
@@ -222,6 +222,15 @@ impl World {
         assert_eq!(self.settled().await, TOTAL);
     }
 
+    /// Messages of which a doubt was told.
+    async fn doubted(&self) -> BTreeSet<String> {
+        let at = TopicPartition::new(topic::STATUS_UPDATES, 0);
+        let records = self.log.read(&at, 0, 100_000).await.unwrap();
+        let updates = records.iter().map(|record| StatusUpdate::parse(&record.value).unwrap());
+        let doubts = updates.filter(|update| update.status == Status::Unknown);
+        doubts.map(|update| update.message_id.as_str().to_owned()).collect()
+    }
+
     /// How many calls told the platform of a message that it had heard of already.
     fn repeated(&self) -> u64 {
         let called = self.slow.called.lock().unwrap();
@@ -231,8 +240,9 @@ impl World {
     }
 }
 
-/// Runs `work` in simulated time; answers with the counter of calls that outlasted a drain.
-fn counted(work: impl Future<Output = ()>) -> u64 {
+/// Runs `work` in simulated time; answers with the counters of calls that outlasted a drain, and of
+/// actors that were restarted.
+fn counted(work: impl Future<Output = ()>) -> [u64; 2] {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     metrics::with_local_recorder(&recorder, || {
@@ -240,25 +250,28 @@ fn counted(work: impl Future<Output = ()>) -> u64 {
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.unwrap().block_on(work);
     });
-    let counters = snapshotter.snapshot().into_vec().into_iter();
-    let ours = counters.filter_map(|(key, _, _, value)| match value {
-        DebugValue::Counter(count) => {
-            let is_it = key.key().name() == "chat4all_calls_outlasted_drain_total";
-            is_it.then_some(count)
-        }
-        _ => None,
-    });
-    ours.sum()
+    let counters = snapshotter.snapshot().into_vec();
+    ["chat4all_calls_outlasted_drain_total", "chat4all_actor_restarts_total"].map(|name| {
+        let ours = counters.iter().filter(|(key, ..)| key.key().name() == name);
+        ours.map(|(_, _, _, value)| match value {
+            DebugValue::Counter(count) => *count,
+            other => panic!("{other:?}"),
+        })
+        .sum()
+    })
 }
 
 /// What a hand-over repeats, and what was counted.
 fn hand_over(seed: u64, pace: Pace) -> (u64, u64) {
     let mut repeated = 0;
-    let counted = counted(async {
+    let [counted, restarts] = counted(async {
         let world = World::new(seed, pace).await;
         world.hand_over().await;
         repeated = world.repeated();
+        // Whoever calls again does not know of the first call: that is told for it.
+        assert_eq!(world.doubted().await.len() as u64, repeated, "seed {seed}");
     });
+    assert_eq!(restarts, 0, "seed {seed}");
     (repeated, counted)
 }
 

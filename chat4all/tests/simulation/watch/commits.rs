@@ -134,7 +134,8 @@ impl State {
                 .is_some_and(|(at, by)| by == owner && at >= assigned && at + COVERED_AFTER < sent);
             // What still comes of a former owner's calls, this one does not know: it may be the same
             // process, which was frozen meanwhile.
-            let is_its_own = known.ended.is_none_or(|ended| ended >= assigned);
+            let is_its_own =
+                known.ended_without_call || known.ended.is_none_or(|ended| ended >= assigned);
             *at == commit.at
                 && done_in_time
                 && is_its_own

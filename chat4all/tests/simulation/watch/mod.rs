@@ -60,6 +60,8 @@ struct Known {
     accepted: Option<Duration>,
     /// When a call last ended, however.
     ended: Option<Duration>,
+    /// Whether a connector's last report needed no call: it is of whoever owned the partition then.
+    ended_without_call: bool,
     /// When a connector's report was last acknowledged by the log, and to which process.
     settled: Option<(Duration, u64)>,
     /// What calls of it ended with, ever.
@@ -298,6 +300,7 @@ impl State {
             in_flight: 0,
             accepted: None,
             ended: None,
+            ended_without_call: false,
             settled: None,
             outcomes: BTreeSet::new(),
         };

@@ -42,6 +42,8 @@ impl State {
         let now = self.now();
         let Some(known) = self.messages.get_mut(id) else { return };
         known.settled = Some((now, process));
+        known.ended_without_call =
+            matches!(update.reason, Some(Reason::Expired | Reason::UnknownAccount));
         if update.status == Status::Failed {
             self.check_failure(update);
         }

@@ -17,7 +17,14 @@ impl WorkerState {
         let mut update =
             self.deps.statuses.about(message, &lane.account, status, &entry.tries, now);
         update.reason = Some(Reason::PossibleDuplicate);
-        let records = vec![self.deps.topology.status_update(&update, now)];
+        let record = self.deps.topology.status_update(&update, now);
+        if self.tasks.is_reaped() {
+            // We have cut the call off ourselves, and go: what is queued is written, although nobody
+            // waits for it.
+            let _unawaited = self.deps.producer.enqueue(record);
+            return;
+        }
+        let records = vec![record];
         self.under_way += 1;
         let (directory, random) = (self.deps.directory.clone(), self.deps.random.clone());
         let (worker, published) = (myself.clone(), self.published.clone());

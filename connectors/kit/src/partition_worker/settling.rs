@@ -178,6 +178,8 @@ impl WorkerState {
                 self.under_way += 1;
                 self.unacknowledged += 1;
             }
+            // The epoch is over, and the task with it: dropped, this one is counted.
+            Err(_) if self.tasks.is_reaped() => {}
             // The task is gone: so will be this worker.
             Err(_) => {
                 let _to_myself = myself.send_message(WorkerMsg::AcksLost);
@@ -197,11 +199,13 @@ impl WorkerState {
         self.unacknowledged += 1;
         let (directory, random) = (self.deps.directory.clone(), self.deps.random.clone());
         let (worker, published) = (myself.clone(), self.published.clone());
-        self.tasks.spawn_call(async move {
+        let task = async move {
             publish_until_acked(&directory, records, &random).await;
             status.into_iter().for_each(|status| published.count(status.word()));
             let _gone = worker.send_message(WorkerMsg::Settled(vec![done]));
-        });
+        };
+        // Without a status no call was made.
+        if status.is_some() { self.tasks.spawn_call(task) } else { self.tasks.spawn(task) }
     }
 
     /// Puts a record that belongs to no lane into the dead letters.
@@ -243,16 +247,31 @@ impl WorkerState {
         let before = self.tracker.in_hand();
         done.iter().for_each(|done| self.tracker.complete(done.offset));
         self.release(before, done.iter().map(|done| done.bytes).sum());
-        while let Some((lane, offset)) = self.held.front().cloned() {
-            if !self.tracker.may_start(offset) || self.unacknowledged >= UNACKNOWLEDGED {
-                break;
-            }
-            self.held.pop_front();
+        while let Some((lane, offset)) = self.no_longer_held() {
             // A receipt may have settled it meanwhile; the next of its lane starts by itself.
             if self.is_first(&lane, offset) {
                 self.start(lane, myself);
             }
         }
+    }
+
+    /// Takes out of the held lanes the one that may start next.
+    fn no_longer_held(&mut self) -> Option<(LaneKey, u64)> {
+        let (_, first) = self.held.front()?;
+        if self.may_hand_over(*first) {
+            return self.held.pop_front();
+        }
+        // The first may wait for one behind it.
+        let last_one = self.tracker.position();
+        let place = self.held.iter().position(|(_, offset)| *offset == last_one)?;
+        self.held.remove(place)
+    }
+
+    /// Whether a note can hold the end of this record, and not too much is unacknowledged. Always for
+    /// the one that everything behind it waits for.
+    pub(super) fn may_hand_over(&self, offset: u64) -> bool {
+        offset == self.tracker.position()
+            || (self.tracker.may_start(offset) && self.unacknowledged < UNACKNOWLEDGED)
     }
 
     /// Tells Intake how many records have left the memory.

@@ -116,7 +116,8 @@ fn config(settings: &KafkaSettings, group: &str, client_id: &str) -> rdkafka::Cl
         // partition a second.
         .set("fetch.queue.backoff.ms", "10")
         .set("statistics.interval.ms", STATISTICS_MS);
-    if let Some(gather) = settings.gather_ms {
+    // Without a wait brokers would answer at once that there is nothing, and be asked at once again.
+    if let Some(gather) = settings.gather_ms.filter(|gather| gather.get() > 0) {
         // Otherwise each record of a thin stream is an answer of its own: half of what its delivery
         // costs.
         config
