@@ -36,7 +36,7 @@ use crate::intake::IntakeMsg;
 use crate::lanes::{LaneKey, Lanes};
 use crate::lease::Lease;
 use crate::outcome::{CallResult, Next, Tries, next_step};
-use crate::platform::Detail;
+use crate::platform::{Detail, Outcome};
 use crate::poison::Suspect;
 use crate::receipts::{Awaited, Receipts, Subject};
 use crate::settings::KitSettings;
@@ -416,7 +416,13 @@ impl WorkerState {
         let Some(entry) = self.lanes.first_mut(&lane) else { return };
         debug_assert_eq!(entry.record.offset, offset, "one message of a lane at a time (I2)");
         entry.phase = Phase::Waiting;
+        let is_cut_off = self.tasks.is_reaped()
+            && matches!(result, CallResult::Outcome { outcome: Outcome::InDoubt { .. }, .. });
         let next = next_step(&mut entry.tries, result, &self.deps.settings, Instant::now());
+        if is_cut_off {
+            // By us, and the next owner calls again, whatever is to follow a doubt otherwise.
+            return self.doubt(&lane, myself);
+        }
         // Whatever this call says: a receipt shows that an earlier one was taken.
         let is_settled = entry.tries.possibly_accepted()
             && !matches!(next, Next::Accepted(_) | Next::Stay)

@@ -11,7 +11,9 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use chat4all_connector_kit::platform::{Outcome, Platform, Refusal, Webhook, WebhookRefusal};
-use chat4all_connector_kit::{Connector, ConnectorDeps, ConnectorError, KitSettings, Source};
+use chat4all_connector_kit::{
+    Connector, ConnectorDeps, ConnectorError, InDoubtPolicy, KitSettings, Source,
+};
 use chat4all_contracts::{
     AccountName, AccountSpec, EpochMs, ExternalId, Message, PlatformName, PlatformSpec, Platforms,
     Status, StatusUpdate, topic,
@@ -117,11 +119,18 @@ impl Faults for Busy {
     }
 }
 
-/// How long things take.
+/// How long things take, and what follows a doubt.
 #[derive(Clone, Copy)]
 struct Pace {
     longest_call: Duration,
     commit: Duration,
+    in_doubt: InDoubtPolicy,
+}
+
+impl Pace {
+    fn of(longest_call: Duration) -> Self {
+        Self { longest_call, commit: Duration::ZERO, in_doubt: InDoubtPolicy::Retry }
+    }
 }
 
 struct World {
@@ -130,6 +139,7 @@ struct World {
     clock: Clock,
     random: Random,
     platforms: Platforms,
+    settings: KitSettings,
 }
 
 impl World {
@@ -153,7 +163,8 @@ impl World {
         TOPOLOGY.ensure(&*log, &platforms).await.unwrap();
         let (called, longest) = (Mutex::default(), pace.longest_call);
         let slow = Arc::new(Slow { name: name(), random: random.fork(), longest, called });
-        Self { log, slow, clock, random, platforms }
+        let settings = KitSettings { in_doubt: pace.in_doubt, ..KitSettings::default() };
+        Self { log, slow, clock, random, platforms, settings }
     }
 
     fn start(&self, shutdown: &Shutdown) -> JoinHandle<Result<(), ConnectorError>> {
@@ -169,7 +180,7 @@ impl World {
             owner: "test".to_owned(),
             source: Source::of(&name()),
         };
-        tokio::spawn(Connector::new(deps, KitSettings::default()).run(shutdown.clone()))
+        tokio::spawn(Connector::new(deps, self.settings.clone()).run(shutdown.clone()))
     }
 
     async fn route(&self) {
@@ -277,8 +288,10 @@ fn hand_over(seed: u64, pace: Pace) -> (u64, u64) {
 
 #[test]
 fn calls_that_outlast_a_hand_over_are_repeated_and_counted_and_no_others() {
-    let pace = Pace { longest_call: Duration::from_secs(3), commit: Duration::ZERO };
-    for seed in 0..5 {
+    for seed in 0..6 {
+        // Whatever follows a doubt otherwise: the next owner calls again.
+        let in_doubt = if seed % 2 == 0 { InDoubtPolicy::Retry } else { InDoubtPolicy::Report };
+        let pace = Pace { in_doubt, ..Pace::of(Duration::from_secs(3)) };
         let (repeated, counted) = hand_over(seed, pace);
         assert!(repeated > 0, "seed {seed}: no call was long enough");
         assert_eq!(repeated, counted, "seed {seed}");
@@ -287,7 +300,7 @@ fn calls_that_outlast_a_hand_over_are_repeated_and_counted_and_no_others() {
 
 #[test]
 fn calls_that_end_before_the_deadline_are_not_repeated() {
-    let pace = Pace { longest_call: Duration::from_millis(600), commit: Duration::ZERO };
+    let pace = Pace::of(Duration::from_millis(600));
     for seed in 0..5 {
         assert_eq!(hand_over(seed, pace), (0, 0), "seed {seed}");
     }
@@ -295,7 +308,7 @@ fn calls_that_end_before_the_deadline_are_not_repeated() {
 
 #[test]
 fn brokers_that_take_seconds_for_a_commit_cost_no_call_and_repeat_none() {
-    let pace = Pace { longest_call: Duration::from_millis(600), commit: Duration::from_secs(2) };
+    let pace = Pace { commit: Duration::from_secs(2), ..Pace::of(Duration::from_millis(600)) };
     for seed in 0..5 {
         assert_eq!(hand_over(seed, pace), (0, 0), "seed {seed}");
     }

@@ -118,12 +118,11 @@ impl Reconciler {
         self.past_the_router().await?;
         self.past_the_connectors(now).await?;
         self.judge().await?;
-        // After a look that failed the next one begins where it ended, so that nobody starves.
+        // The look after one that failed begins behind it, so that nobody starves.
         let (before, from): (Vec<u32>, Vec<u32>) = ours.iter().partition(|n| **n < self.turn);
         for number in from.into_iter().chain(before) {
-            self.turn = number;
-            self.roll(number, now).await?;
             self.turn = number + 1;
+            self.roll(number, now).await?;
         }
         Ok(())
     }

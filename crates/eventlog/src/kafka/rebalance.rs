@@ -3,9 +3,9 @@
 //!
 //! While it runs, librdkafka fetches nothing for the partitions that stay, either.
 
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chat4all_process::metric::Metric;
 use rdkafka::ClientContext;
@@ -25,6 +25,9 @@ use crate::consumer::{Assignment, TopicPartition};
 
 /// The wait before the brokers are asked once more where a partition begins.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
+
+/// How often whoever waits for the owner looks whether he leaves.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The context of a consumer.
 pub(super) struct Rebalancing {
@@ -169,19 +172,26 @@ impl Rebalancing {
                 // After the deadline nobody listens.
                 let _late = released.try_send(());
             });
-            if waits {
-                match release.recv_timeout(self.revoke_deadline) {
-                    Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
-                    Err(RecvTimeoutError::Timeout) => {
-                        tracing::warn!(
-                            "partitions were given away at the deadline, with work under way"
-                        );
-                    }
-                }
+            if waits && !self.is_released(&release) {
+                tracing::warn!("partitions were given away at the deadline, with work under way");
             }
             self.membership.forget(partitions);
         }
         self.report(consumer, self.unassign(consumer, partitions));
+    }
+
+    /// Waits until the owner has let go, or leaves: then everything is committed that will be.
+    fn is_released(&self, release: &Receiver<()>) -> bool {
+        let deadline = Instant::now() + self.revoke_deadline;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match release.recv_timeout(left.min(LOOK)) {
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return true,
+                Err(RecvTimeoutError::Timeout) if self.membership.is_leaving() => return true,
+                Err(RecvTimeoutError::Timeout) if left.is_zero() => return false,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
     }
 
     /// A list that names a partition which is not assigned would fail as a whole.
