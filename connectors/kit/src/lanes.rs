@@ -4,7 +4,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
-use chat4all_contracts::{AccountName, ConversationId};
+use chat4all_contracts::{AccountName, ConversationId, Message};
 
 /// What keeps its order.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -13,6 +13,13 @@ pub struct LaneKey {
     pub account: AccountName,
     /// The conversation.
     pub conversation: ConversationId,
+}
+
+/// A conversation of a message's own; a mistake
+/// ([`chat4all_contracts::mutant::Mutant::TwoInALane`]).
+pub fn one_for(message: &Message) -> ConversationId {
+    let own = ConversationId::new(message.message_id.as_str());
+    own.unwrap_or_else(|_| message.conversation_id.clone())
 }
 
 /// See the module. Never iterated: a map's order would differ from run to run.

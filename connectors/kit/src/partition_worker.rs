@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat4all_contracts::mutant::{self, Mutant};
-use chat4all_contracts::{ConversationId, DeadLetter, Message, PlatformSpec, Reason};
+use chat4all_contracts::{DeadLetter, Message, PlatformSpec, Reason};
 use chat4all_eventlog::tracker::{OffsetTracker, Received};
 use chat4all_eventlog::{
     Assignment, Epoch, EventLog, LogError, Producer, Record, TopicPartition, Topology,
@@ -33,7 +33,7 @@ use crate::dedupe::DedupeWindow;
 use crate::directory::Directory;
 use crate::gateway::{GatewayMsg, Job};
 use crate::intake::IntakeMsg;
-use crate::lanes::{LaneKey, Lanes};
+use crate::lanes::{LaneKey, Lanes, one_for};
 use crate::lease::Lease;
 use crate::outcome::{CallResult, Next, Tries, next_step};
 use crate::platform::{Detail, Outcome};
@@ -493,10 +493,4 @@ impl WorkerState {
 fn start_in(wait: Duration, lane: LaneKey, offset: u64, myself: &ActorRef<WorkerMsg>) {
     // The timer outlives a worker that is gone; its message then goes nowhere.
     drop(myself.send_after(wait, move || WorkerMsg::RetryDue(lane, offset)));
-}
-
-/// A conversation of a message's own; a mistake ([`Mutant::TwoInALane`]).
-fn one_for(message: &Message) -> ConversationId {
-    let own = ConversationId::new(message.message_id.as_str());
-    own.unwrap_or_else(|_| message.conversation_id.clone())
 }
