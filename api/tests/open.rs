@@ -102,8 +102,12 @@ async fn say(world: &World, state: AccountCondition, parked: u64) {
 }
 
 async fn report(world: &World, id: &str, status: Status) {
+    report_why(world, id, status, (status == Status::Unknown).then_some(Reason::InDoubt)).await;
+}
+
+async fn report_why(world: &World, id: &str, status: Status, reason: Option<Reason>) {
     let mut update = StatusUpdate::minimal(support::id(id), status, world.clock.now());
-    update.reason = (status == Status::Unknown).then_some(Reason::InDoubt);
+    update.reason = reason;
     let now = world.clock.now();
     project_status(&*world.store, &Tenant::default(), &update, now).await.unwrap();
 }
@@ -141,6 +145,20 @@ async fn an_open_message_says_where_it_waits_and_why() {
     assert_eq!(waits(&world).await.0, "in_doubt");
     report(&world, &id, Status::Sent).await;
     assert_eq!(world.get("/v1/open").await.json(), json!({ "messages": [] }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_in_doubt_says_whether_it_is_called_again() {
+    for (reason, says) in [
+        (Reason::PossibleDuplicate, "it is called again unless a receipt comes"),
+        (Reason::InDoubt, "a receipt may settle it"),
+    ] {
+        let world = world().await;
+        let id = accept(&world, json!({})).await;
+        report_why(&world, &id, Status::Unknown, Some(reason)).await;
+        let why = format!("a call was made and no answer came; {says}");
+        assert_eq!(waits(&world).await, ("in_doubt".to_owned(), why));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,10 +11,10 @@ use chat4all_contracts::{
     AccountName, ConversationId, EpochMs, Generation, Message, ReceiverId, SenderId, Status,
     StatusUpdate, topic,
 };
-use chat4all_eventlog::faulty::{AppendFault, Faults, FaultyLog};
+use chat4all_eventlog::faulty::{Faults, FaultyLog};
 use chat4all_eventlog::inline::{InlineLog, InlineOptions};
 use chat4all_eventlog::{
-    Admission, Commit, EventLog, LogError, NewRecord, Patience, Producer, ProducerOptions, append,
+    Admission, EventLog, NewRecord, Patience, Producer, ProducerOptions, append,
 };
 use chat4all_process::http_client::HttpPort;
 use chat4all_process::{Clock, Random, Shutdown};
@@ -46,16 +46,6 @@ impl Reported {
 }
 
 impl Faults for Reported {
-    fn append(&self, _: &NewRecord) -> Option<AppendFault> {
-        None
-    }
-
-    fn commit(&self, _: &[Commit]) {}
-
-    fn read(&self) -> Option<LogError> {
-        None
-    }
-
     fn appended(&self, record: &NewRecord) {
         if &*record.to.topic != topic::STATUS_UPDATES {
             return;

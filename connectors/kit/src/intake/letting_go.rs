@@ -17,15 +17,11 @@ const LAST_REPORT_PART: u32 = 4;
 /// that: a commit on busy brokers takes seconds.
 const HEARD_LATE: Duration = Duration::from_secs(5);
 
-/// How long the group waits for us to let go when calls may run for so long. Only a commit that is
-/// late makes it wait so long, and without that commit everything since the last one would be done
-/// again.
+/// How long the group waits for us to let go when calls may run for so long: as long again is for the
+/// last commit. Only a commit that is late makes it wait so long, and without that commit everything
+/// since the one before would be done again.
 pub(super) fn patience_of_group(for_calls: Duration) -> Duration {
-    HEARD_LATE + for_calls + for_last_commit(for_calls)
-}
-
-fn for_last_commit(for_calls: Duration) -> Duration {
-    for_calls
+    HEARD_LATE + for_calls * 2
 }
 
 impl IntakeState {
@@ -40,7 +36,7 @@ impl IntakeState {
         let for_calls = self.args.worker.settings.revoke_deadline_ms.ms();
         // We may have heard of it late: the group does not wait longer for that.
         let left = patience_of_group(for_calls).saturating_sub(since.elapsed());
-        let deadline = for_calls.min(left.saturating_sub(for_last_commit(for_calls)));
+        let deadline = for_calls.min(left.saturating_sub(for_calls));
         for (at, _) in &partitions {
             self.drain(at);
             if let Some(partition) = self.partitions.get(at) {

@@ -5,7 +5,6 @@ use ractor::ActorRef;
 
 use super::{WorkerMsg, WorkerState};
 use crate::lanes::LaneKey;
-use crate::status_publisher::publish_until_acked;
 
 impl WorkerState {
     /// The platform may have the first message of a lane, which will be tried again. With this the
@@ -21,17 +20,13 @@ impl WorkerState {
         if self.tasks.is_reaped() {
             // We have cut the call off ourselves, and go: what is queued is written, although nobody
             // waits for it.
-            let _unawaited = self.deps.producer.enqueue(record);
+            if self.deps.producer.enqueue(record).is_err() {
+                tracing::warn!(message_id = %message.message_id, "no room to tell a doubt");
+            }
             return;
         }
-        let records = vec![record];
         self.under_way += 1;
-        let (directory, random) = (self.deps.directory.clone(), self.deps.random.clone());
-        let (worker, published) = (myself.clone(), self.published.clone());
-        self.tasks.spawn(async move {
-            publish_until_acked(&directory, records, &random).await;
-            published.count(status.word());
-            let _gone = worker.send_message(WorkerMsg::DoubtTold);
-        });
+        let told = self.publishing(vec![record], Some(status), WorkerMsg::DoubtTold, myself);
+        self.tasks.spawn(told);
     }
 }

@@ -123,13 +123,28 @@ impl WorkerState {
         }
         self.under_way += 1;
         self.unacknowledged += 1;
+        let task = self.publishing(records, Some(status), WorkerMsg::Finished(lane), myself);
+        self.tasks.spawn_call(task);
+    }
+
+    /// Publishes records one after the other, as long as it takes, counts their status if there is
+    /// one, and tells the worker.
+    pub(super) fn publishing(
+        &self,
+        records: Vec<NewRecord>,
+        status: Option<Status>,
+        then: WorkerMsg,
+        myself: &ActorRef<WorkerMsg>,
+    ) -> impl Future<Output = ()> + Send + use<> {
         let (directory, random) = (self.deps.directory.clone(), self.deps.random.clone());
         let (worker, published) = (myself.clone(), self.published.clone());
-        self.tasks.spawn_call(async move {
+        async move {
             publish_until_acked(&directory, records, &random).await;
-            published.count(status.word());
-            let _gone = worker.send_message(WorkerMsg::Finished(lane));
-        });
+            if let Some(status) = status {
+                published.count(status.word());
+            }
+            let _gone = worker.send_message(then);
+        }
     }
 
     /// Publishes that the platform has a lane's first message. The lane goes on at once: whatever
@@ -187,7 +202,7 @@ impl WorkerState {
         }
     }
 
-    /// Publishes records one after the other, as long as it takes.
+    /// Publishes records that no lane waits for.
     fn publish_in_order(
         &mut self,
         done: Done,
@@ -197,13 +212,7 @@ impl WorkerState {
     ) {
         self.under_way += 1;
         self.unacknowledged += 1;
-        let (directory, random) = (self.deps.directory.clone(), self.deps.random.clone());
-        let (worker, published) = (myself.clone(), self.published.clone());
-        let task = async move {
-            publish_until_acked(&directory, records, &random).await;
-            status.into_iter().for_each(|status| published.count(status.word()));
-            let _gone = worker.send_message(WorkerMsg::Settled(vec![done]));
-        };
+        let task = self.publishing(records, status, WorkerMsg::Settled(vec![done]), myself);
         // Without a status no call was made.
         if status.is_some() { self.tasks.spawn_call(task) } else { self.tasks.spawn(task) }
     }

@@ -47,13 +47,17 @@ pub enum CommitFault {
 /// Decides at each call. May panic, which then is the fault.
 pub trait Faults: Send + Sync + 'static {
     /// About to append for a producer that gives up; a patient one never fails.
-    fn append(&self, record: &NewRecord) -> Option<AppendFault>;
+    fn append(&self, _record: &NewRecord) -> Option<AppendFault> {
+        None
+    }
 
     /// About to commit.
-    fn commit(&self, commits: &[Commit]);
+    fn commit(&self, _commits: &[Commit]) {}
 
     /// About to read back.
-    fn read(&self) -> Option<LogError>;
+    fn read(&self) -> Option<LogError> {
+        None
+    }
 
     /// How much later an append is acknowledged.
     fn append_delay(&self, _record: &NewRecord) -> Option<Duration> {

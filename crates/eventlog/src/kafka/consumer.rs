@@ -277,3 +277,23 @@ impl Drop for KafkaConsumer {
         self.membership.order_leave();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chat4all_process::config::Bounded;
+
+    use super::*;
+
+    fn longest_wait(gather_ms: Option<u64>) -> Option<String> {
+        let gather_ms = gather_ms.map(Bounded::new);
+        let settings = KafkaSettings { gather_ms, ..KafkaSettings::default() };
+        config(&settings, "group", "client").get("fetch.wait.max.ms").map(str::to_owned)
+    }
+
+    #[test]
+    fn nothing_is_fetched_without_a_wait() {
+        assert_eq!(longest_wait(Some(16)).as_deref(), Some("16"));
+        // The client's own wait, and not none.
+        assert_eq!([longest_wait(Some(0)), longest_wait(None)], [None, None]);
+    }
+}
