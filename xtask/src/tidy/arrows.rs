@@ -6,6 +6,7 @@ use super::manifest::Manifest;
 
 const CONTRACTS: &str = "chat4all-contracts";
 const EVENTLOG: &str = "chat4all-eventlog";
+const LIBRDKAFKA: &str = "chat4all-librdkafka";
 const KIT: &str = "chat4all-connector-kit";
 const PROCESS: &str = "chat4all-process";
 const SERVICE: &str = "chat4all-service";
@@ -21,9 +22,10 @@ const WHOLE: &[&str] = &["chat4all", "chat4all-cluster", "xtask"];
 /// The crates of this workspace that a package may depend on; `None` if it is not known.
 fn allowed(package: &str) -> Option<&'static [&'static str]> {
     Some(match package {
-        CONTRACTS | SQLITE | WIRE => &[],
+        CONTRACTS | LIBRDKAFKA | SQLITE | WIRE => &[],
         PROCESS => &[CONTRACTS],
-        EVENTLOG | STORE => &[CONTRACTS, PROCESS, SQLITE],
+        EVENTLOG => &[CONTRACTS, LIBRDKAFKA, PROCESS, SQLITE],
+        STORE => &[CONTRACTS, PROCESS, SQLITE],
         SERVICE => &[CONTRACTS, EVENTLOG, PROCESS],
         KIT | "chat4all-router" => &[CONTRACTS, EVENTLOG, PROCESS, SERVICE],
         "chat4all-api" | "chat4all-status-consumer" => {

@@ -89,6 +89,9 @@ fn is_inherited(value: &Spanned<DeValue<'_>>) -> bool {
     value.get_ref().get("workspace").and_then(|flag| flag.get_ref().as_bool()) == Some(true)
 }
 
+/// The one package with unsafe code, and so with lints of its own (docs/adr/0019).
+const UNSAFE: &str = "chat4all-librdkafka";
+
 /// Checks that a package takes from the workspace what every package shares.
 pub fn check(manifest: &Manifest<'_>) -> Vec<Finding> {
     let shared: [(&[&str], &str); 3] = [
@@ -96,7 +99,8 @@ pub fn check(manifest: &Manifest<'_>) -> Vec<Finding> {
         (&["package", "edition", "workspace"], "edition.workspace = true"),
         (&["package", "license", "workspace"], "license.workspace = true"),
     ];
-    let missing = shared.iter().filter(|(keys, _)| !manifest.is_true(keys)).map(|(_, text)| {
+    let due = shared.iter().filter(|(keys, _)| keys[0] != "lints" || manifest.name != UNSAFE);
+    let missing = due.filter(|(keys, _)| !manifest.is_true(keys)).map(|(_, text)| {
         Finding::new(manifest.path, 1, format!("the manifest does not say {text}"), "add it")
     });
     let own = manifest.dependencies().into_iter().filter(|dependency| !dependency.is_inherited);
@@ -143,6 +147,14 @@ mod tests {
             assert_eq!(lines(&HEAD.replace(part, "")), [1], "{part}");
         }
         assert_eq!(lines(&HEAD.replace("edition.workspace = true", "edition = '2024'")), [1]);
+    }
+
+    #[test]
+    fn only_the_package_with_unsafe_code_has_lints_of_its_own() {
+        let own =
+            HEAD.replace("[lints]\nworkspace = true\n", "[lints.rust]\nmissing_docs = 'warn'\n");
+        assert_eq!(lines(&own), [1]);
+        assert!(lines(&own.replace("'a'", &format!("'{UNSAFE}'"))).is_empty());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 
-use super::context::Reporter;
+use super::context::{Reporter, STATISTICS_MS};
 use super::membership::{Membership, Order, Step};
 use super::positions::number;
 use super::rebalance::Rebalancing;
@@ -26,8 +26,6 @@ use crate::consumer::{Commit, CommitError, Consumer, ConsumerEvent, Subscription
 
 /// How long the polling thread waits for an event before it looks for orders.
 const POLL: Duration = Duration::from_millis(50);
-/// How often librdkafka says how far behind the group is.
-const STATISTICS_MS: &str = "5000";
 /// Fetched records that are not gathered any longer.
 const GATHERED_BYTES: &str = "65536";
 /// How long leaving the group may take. It takes a tenth of a second; without a broker to say
@@ -36,6 +34,12 @@ const GATHERED_BYTES: &str = "65536";
 const LEAVE: Duration = Duration::from_secs(5);
 /// The most commits that wait for the one under way: callers wait for each.
 const WAITING_COMMITS: usize = 16;
+
+/// How long the group waits, when it shares its partitions anew, for a member that does not say whether
+/// it stays; and how long nobody may poll. Somebody always does: only a member that is gone, and that a
+/// coordinator which has just come back still counts on, is waited for so long. As long as a session, if
+/// that is longer.
+const LONGEST_SHARE_OUT_MS: u64 = 30_000;
 
 type Client = BaseConsumer<Rebalancing>;
 
@@ -68,7 +72,7 @@ impl KafkaConsumer {
             revoke_deadline: to.revoke_deadline,
             consumer: OnceLock::new(),
         };
-        let config = config(settings, &to.group, reporter.service);
+        let config = config(settings, &to, reporter.service);
         let client = Arc::new(Client::from_config_and_context(&config, context)?);
         // Set before the first poll, which is what calls back.
         let _first = client.context().consumer.set(Arc::downgrade(&client));
@@ -102,10 +106,10 @@ impl KafkaConsumer {
     }
 }
 
-fn config(settings: &KafkaSettings, group: &str, client_id: &str) -> rdkafka::ClientConfig {
+fn config(settings: &KafkaSettings, to: &Subscription, client_id: &str) -> rdkafka::ClientConfig {
     let mut config = settings.client(client_id);
     config
-        .set("group.id", group)
+        .set("group.id", &to.group)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         // The owner of a partition decides where it begins, never the client.
@@ -128,10 +132,20 @@ fn config(settings: &KafkaSettings, group: &str, client_id: &str) -> rdkafka::Cl
         GroupProtocol::Classic => config
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("session.timeout.ms", settings.session_timeout_ms.get().to_string())
+            .set(
+                "max.poll.interval.ms",
+                longest_share_out(settings, to.revoke_deadline).to_string(),
+            )
             .set("heartbeat.interval.ms", settings.heartbeat_interval_ms.get().to_string()),
         GroupProtocol::Consumer => config.set("group.protocol", "consumer"),
     };
     config
+}
+
+fn longest_share_out(settings: &KafkaSettings, revoke_deadline: Duration) -> u64 {
+    // Whoever lets go of partitions does not poll meanwhile.
+    let letting_go = u64::try_from(2 * revoke_deadline.as_millis()).unwrap_or(u64::MAX);
+    settings.session_timeout_ms.get().max(LONGEST_SHARE_OUT_MS).max(letting_go)
 }
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, KafkaError> {
@@ -150,6 +164,7 @@ fn poll(client: Arc<Client>, membership: &Membership, committing: JoinHandle<()>
             membership.reporter.failure.report(why);
             membership.wake();
         }
+        membership.reporter.find_brokers(client.client());
         match membership.orders() {
             Order::Nothing => {}
             Order::Restart(partitions) => client.context().restart(&partitions),
@@ -287,7 +302,25 @@ mod tests {
     fn longest_wait(gather_ms: Option<u64>) -> Option<String> {
         let gather_ms = gather_ms.map(Bounded::new);
         let settings = KafkaSettings { gather_ms, ..KafkaSettings::default() };
-        config(&settings, "group", "client").get("fetch.wait.max.ms").map(str::to_owned)
+        setting(&settings, Duration::from_secs(1), "fetch.wait.max.ms")
+    }
+
+    fn setting(settings: &KafkaSettings, revoke_deadline: Duration, name: &str) -> Option<String> {
+        let (group, topics) = ("group".to_owned(), Vec::new());
+        let to = Subscription { group, topics, max_batch: 1, revoke_deadline };
+        config(settings, &to, "client").get(name).map(str::to_owned)
+    }
+
+    #[test]
+    fn a_member_that_is_gone_is_waited_for_as_long_as_a_session_and_not_five_minutes() {
+        let longest = |session_ms, revoke_s| {
+            let session_timeout_ms = Bounded::new(session_ms);
+            let settings = KafkaSettings { session_timeout_ms, ..KafkaSettings::default() };
+            setting(&settings, Duration::from_secs(revoke_s), "max.poll.interval.ms")
+        };
+        assert_eq!(longest(12_000, 1).as_deref(), Some("30000"));
+        assert_eq!(longest(45_000, 1).as_deref(), Some("45000"));
+        assert_eq!(longest(12_000, 25).as_deref(), Some("50000"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use tokio::sync::mpsc;
 
@@ -88,6 +88,7 @@ impl Thread {
             }
             wait = Duration::ZERO;
         }
+        self.client.context().find_brokers(self.client.client());
         let mut events = Vec::new();
         if !records.is_empty() {
             events.push(Followed::Records(records));

@@ -33,7 +33,7 @@ pub use settings::{
 };
 
 use consumer::KafkaConsumer;
-use context::{ERROR_KINDS, Failure, Reporter};
+use context::{ERROR_KINDS, Reporter};
 use follower::KafkaFollower;
 use producer::{KafkaProducer, NoProducer};
 use reader::{Reader, unavailable};
@@ -75,7 +75,7 @@ impl KafkaLog {
         max_record_bytes: usize,
     ) -> Result<Arc<Self>, ConfigError> {
         settings.validate("kafka")?;
-        let reporter = Reporter { service, failure: Failure::new() };
+        let reporter = Reporter::new(service, &settings.bootstrap_servers);
         let reader = Reader::new(settings, reporter.clone()).map_err(|error| {
             let fix = "check certificates, key and credentials";
             ConfigError::missing("kafka", format!("no client can be made: {error}"), fix)
@@ -160,7 +160,7 @@ impl EventLog for KafkaLog {
 
     fn producer(&self, options: ProducerOptions) -> Arc<dyn Producer> {
         let Inner { settings, max_record_bytes, reporter, .. } = &*self.0;
-        match KafkaProducer::new(settings, options, *max_record_bytes, reporter.clone()) {
+        match KafkaProducer::new(settings, options, *max_record_bytes, reporter.of_another()) {
             Ok(producer) => {
                 let producer = Arc::new(producer);
                 let mut producers = self.0.producers();
@@ -183,7 +183,8 @@ impl EventLog for KafkaLog {
                     for topic in &to.topics {
                         inner.reader.partitions(topic)?;
                     }
-                    let consumer = KafkaConsumer::join(&inner.settings, to, inner.reporter.clone());
+                    let consumer =
+                        KafkaConsumer::join(&inner.settings, to, inner.reporter.of_another());
                     Ok(Arc::new(consumer.map_err(unavailable)?) as Arc<dyn Consumer>)
                 })
                 .await
@@ -225,7 +226,7 @@ impl EventLog for KafkaLog {
         let at = at.clone();
         let follow = move |inner: &Inner| {
             inner.reader.require(&at)?;
-            let follower = KafkaFollower::new(&inner.settings, inner.reporter.clone(), &at)?;
+            let follower = KafkaFollower::new(&inner.settings, inner.reporter.of_another(), &at)?;
             Ok(Box::new(follower) as Box<dyn Follower>)
         };
         async move { self.0.ask(follow).await }.boxed()

@@ -4,7 +4,7 @@
 //! there is room again; librdkafka's own bound is above it. Each producer is a client of its own,
 //! with the time limit of its [`Patience`].
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -12,13 +12,11 @@ use futures::future::{BoxFuture, ready};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
-use rdkafka::producer::{
-    BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
-};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::util::Timeout;
 use tokio::sync::oneshot;
 
-use super::context::Reporter;
+use super::context::{Reporter, STATISTICS_MS};
 use super::settings::KafkaSettings;
 use crate::producer::{
     Ack, Admission, AppendError, Patience, Producer, ProducerOptions, ack_within,
@@ -72,9 +70,14 @@ fn explain(error: &KafkaError) -> AppendError {
     }
 }
 
+type Client = BaseProducer<Reporter>;
+
+/// How long the polling thread waits for an event before it looks for brokers.
+const POLL: Duration = Duration::from_millis(100);
+
 /// See the module.
 pub(super) struct KafkaProducer {
-    client: ThreadedProducer<Reporter>,
+    client: Arc<Client>,
     room: Room,
     patience: Patience,
     max_record_bytes: usize,
@@ -110,6 +113,7 @@ impl KafkaProducer {
             .set("compression.type", settings.compression.word())
             .set("message.max.bytes", (max_record_bytes + OVERHEAD_BYTES).to_string())
             .set("topic.metadata.propagation.max.ms", "10000")
+            .set("statistics.interval.ms", STATISTICS_MS)
             .set("queue.buffering.max.messages", (bounds.records + 1).to_string())
             // In KiB, with the overhead of each record that `Room` does not count.
             .set(
@@ -118,7 +122,11 @@ impl KafkaProducer {
                     .min(i32::MAX as usize)
                     .to_string(),
             );
-        let client = ThreadedProducer::from_config_and_context(&config, reporter)?;
+        let client = Arc::new(Client::from_config_and_context(&config, reporter)?);
+        let polled = Arc::downgrade(&client);
+        let thread = std::thread::Builder::new().name("kafka-produce".to_owned());
+        let started = thread.spawn(move || poll(&polled));
+        started.map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
         let room = Room::new(bounds);
         Ok(Self { client, room, patience: options.patience, max_record_bytes })
     }
@@ -126,6 +134,14 @@ impl KafkaProducer {
     /// Waits until every record's end is known. Blocks the thread.
     pub(super) fn flush(&self, limit: Duration) -> Result<(), KafkaError> {
         self.client.flush(Timeout::After(limit))
+    }
+}
+
+/// Serves what becomes of records, until the producer is gone.
+fn poll(client: &Weak<Client>) {
+    while let Some(client) = client.upgrade() {
+        client.poll(POLL);
+        client.context().find_brokers(client.client());
     }
 }
 

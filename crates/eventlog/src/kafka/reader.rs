@@ -5,9 +5,10 @@ use std::time::Duration;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
 use rdkafka::{Message, Offset};
 
-use super::context::Reporter;
+use super::context::{Reporter, STATISTICS_MS};
 use super::positions;
 use super::queue::record;
 use super::settings::KafkaSettings;
@@ -47,14 +48,22 @@ impl Reader {
 
     /// Whether a broker answers.
     pub(super) fn check(&self) -> Result<(), LogError> {
+        self.metadata(None, CHECK).map(drop)
+    }
+
+    /// Asks, and names the brokers to begin with again when there is no answer: the client may have no
+    /// other one left.
+    fn metadata(&self, topic: Option<&str>, limit: Duration) -> Result<Metadata, LogError> {
         self.serve();
-        self.client.fetch_metadata(None, CHECK).map(drop).map_err(unavailable)
+        self.client.fetch_metadata(topic, limit).map_err(|error| {
+            self.client.context().name_brokers(self.client.client());
+            unavailable(error)
+        })
     }
 
     pub(super) fn partitions(&self, topic: &str) -> Result<u32, LogError> {
-        self.serve();
         let unknown = || LogError::UnknownPartition(TopicPartition::new(topic, 0));
-        let metadata = self.client.fetch_metadata(Some(topic), ANSWER).map_err(unavailable)?;
+        let metadata = self.metadata(Some(topic), ANSWER)?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         let found = found.ok_or_else(unknown)?;
         match found.error().map(RDKafkaErrorCode::from) {
@@ -182,6 +191,7 @@ fn assigned(
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "error")
+        .set("statistics.interval.ms", STATISTICS_MS)
         .set("queued.min.messages", prefetched.to_string())
         .set("enable.partition.eof", "true");
     let client = BaseConsumer::from_config_and_context(&config, reporter).map_err(unavailable)?;

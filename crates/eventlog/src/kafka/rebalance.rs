@@ -47,6 +47,7 @@ impl ClientContext for Rebalancing {
     }
 
     fn stats(&self, statistics: Statistics) {
+        self.membership.reporter.look_for_brokers(&statistics);
         let (service, group) = (self.membership.reporter.service, &self.membership.group);
         let lag = lag(&statistics);
         for topic in &self.topics {
@@ -112,6 +113,8 @@ impl Rebalancing {
                 Ok(starts) => return Some(starts),
                 Err(error) => {
                     tracing::warn!(%error, "the brokers do not say yet where to begin");
+                    // Nobody looks at statistics while this waits.
+                    self.membership.reporter.name_brokers(consumer.client());
                     self.membership.wait_to_leave(ASK_AGAIN);
                 }
             }

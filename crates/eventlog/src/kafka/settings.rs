@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use chat4all_process::ConfigError;
 use chat4all_process::config::Bounded;
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -254,6 +255,8 @@ impl KafkaSettings {
     pub(super) fn client(&self, client_id: &str) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
+            // Left to itself the client asks the `log` crate, which nothing listens to here.
+            .set_log_level(RDKafkaLogLevel::Warning)
             .set("bootstrap.servers", &self.bootstrap_servers)
             .set("client.id", client_id)
             .set("socket.keepalive.enable", "true")
