@@ -4,6 +4,8 @@
 //! only when its effect is acknowledged (I3), commits the contiguous prefix at intervals, lets go
 //! of a partition only after committing, and drains on the order to stop.
 
+mod committing;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,14 +18,15 @@ use chat4all_process::{Clock, Random, Shutdown};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
+
+use committing::{Committing, of};
 
 use crate::LogError;
-use crate::consumer::{
-    Assignment, Commit, CommitError, Consumer, ConsumerEvent, Epoch, Revoked, TopicPartition,
-};
+use crate::consumer::{Assignment, Consumer, ConsumerEvent, Epoch, Revoked, TopicPartition};
 use crate::group_gauges::GroupGauges;
 use crate::record::Record;
+use crate::retry_log::RetryLog;
 use crate::tracker::{OffsetTracker, Received};
 
 /// What a service does with a record.
@@ -100,10 +103,18 @@ struct GroupLoop {
     clock: Clock,
     random: Random,
     gauges: GroupGauges,
+    retries: RetryLog,
     partitions: BTreeMap<TopicPartition, Partition>,
     /// Received and not yet started, because a queue behind the handler was full.
     waiting: VecDeque<(Epoch, Record)>,
     in_hand: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// At most one at a time, so that none overtakes another. Beside everything else: brokers may
+    /// take long, and an effect that nobody looks at holds what others wait for.
+    committing: Option<Committing>,
+    /// Since when there is something to commit.
+    unsaved: Option<Instant>,
+    /// Whether partitions are paused because of that.
+    holds_back: bool,
 }
 
 /// Consumes until `shutdown`, then drains, commits and leaves the group.
@@ -130,9 +141,13 @@ pub async fn run(
         clock,
         random,
         gauges,
+        retries: RetryLog::default(),
         partitions: BTreeMap::new(),
         waiting: VecDeque::new(),
         in_hand: FuturesUnordered::new(),
+        committing: None,
+        unsaved: None,
+        holds_back: false,
     };
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut backoff = Backoff::new(RETRY, group.random.clone());
@@ -144,8 +159,10 @@ pub async fn run(
             biased;
             () = shutdown.wait() => break,
             Some(done) = group.in_hand.next() => group.complete(&done),
+            ended = of(&mut group.committing) => group.committed(ended)?,
             _ = ticks.tick() => {
-                group.commit().await?;
+                group.begin_commit();
+                group.hold_back();
                 group.report();
             }
             () = group.handler.room(), if !group.waiting.is_empty() => {}
@@ -165,7 +182,7 @@ pub async fn run(
     // What was not started is received again by the next owner.
     group.waiting.clear();
     group.drain(Instant::now() + drain_deadline, |_| true).await;
-    group.commit().await?;
+    group.commit_before_leaving().await?;
     group.consumer.close().await;
     Ok(())
 }
@@ -191,7 +208,7 @@ async fn next_event(
     consumer: &dyn Consumer,
     not_before: Instant,
 ) -> Result<ConsumerEvent, LogError> {
-    tokio::time::sleep_until(not_before).await;
+    sleep_until(not_before).await;
     consumer.next().await
 }
 
@@ -222,6 +239,9 @@ impl GroupLoop {
         self.gauges.not_stopped(&at);
         self.handler.held(&at, Some(position));
         let committed = (position, note.unwrap_or_default());
+        if self.holds_back {
+            self.consumer.pause(&at);
+        }
         self.partitions.insert(at, Partition { epoch, tracker, started: 0, committed });
     }
 
@@ -259,6 +279,7 @@ impl GroupLoop {
                 handler: self.handler.clone(),
                 service: self.options.service,
                 random: self.random.clone(),
+                retries: self.retries.clone(),
             };
             let done = (at, epoch, record.offset);
             self.in_hand.push(Box::pin(async move {
@@ -298,7 +319,7 @@ impl GroupLoop {
         if !revoked.lost {
             let deadline = Instant::now() + self.options.revoke_deadline;
             self.drain(deadline, |at| revoked.partitions.iter().any(|(gone, _)| gone == at)).await;
-            self.commit().await?;
+            self.commit_before_leaving().await?;
         }
         for (at, epoch) in &revoked.partitions {
             self.gauges.not_stopped(at);
@@ -330,56 +351,6 @@ impl GroupLoop {
             }
         }
     }
-
-    /// Commits every partition that has made progress since its last commit.
-    async fn commit(&mut self) -> Result<(), LogError> {
-        let mut commits = Vec::new();
-        for (at, partition) in &self.partitions {
-            let now = (partition.tracker.position(), partition.tracker.note());
-            if now != partition.committed {
-                let (offset, note) = now;
-                commits.push(Commit { at: at.clone(), epoch: partition.epoch, offset, note });
-            }
-        }
-        if commits.is_empty() {
-            return Ok(());
-        }
-        let service = self.options.service;
-        match self.consumer.commit(commits.clone()).await {
-            Ok(refused) => {
-                for error in &refused {
-                    Metric::Commits.count(service, &[topic_of(error), "refused"]);
-                    tracing::warn!(%error, "a commit was refused");
-                }
-                for commit in commits.into_iter().filter(|c| !is_refused(&refused, &c.at)) {
-                    Metric::Commits.count(service, &[&commit.at.topic, "ok"]);
-                    if let Some(partition) = self.partitions.get_mut(&commit.at) {
-                        partition.committed = (commit.offset, commit.note);
-                    }
-                }
-                Ok(())
-            }
-            Err(LogError::Closed) => Err(LogError::Closed),
-            Err(error) => {
-                // The next interval tries again with newer positions.
-                Metric::Commits.count(service, &["all", "failed"]);
-                tracing::warn!(%error, "a commit failed");
-                Ok(())
-            }
-        }
-    }
-}
-
-fn topic_of(error: &CommitError) -> &str {
-    match error {
-        CommitError::Stale(at) | CommitError::NoteTooLong(at) => &at.topic,
-    }
-}
-
-fn is_refused(refused: &[CommitError], at: &TopicPartition) -> bool {
-    refused.iter().any(|error| match error {
-        CommitError::Stale(partition) | CommitError::NoteTooLong(partition) => partition == at,
-    })
 }
 
 /// Repeats an effect until it is acknowledged. Never gives up: giving up would be a loss.
@@ -387,6 +358,7 @@ struct Again {
     handler: Arc<dyn Handler>,
     service: &'static str,
     random: Random,
+    retries: RetryLog,
 }
 
 impl Again {
@@ -395,7 +367,7 @@ impl Again {
         let mut backoff = Backoff::new(RETRY, self.random.clone());
         while let Err(Retry(why)) = effect.await {
             Metric::EffectRetries.count(self.service, &[&record.topic]);
-            tracing::warn!(partition = %record.at(), offset = record.offset, why, "trying again");
+            self.retries.note(record, &why);
             tokio::time::sleep(backoff.next_wait()).await;
             effect = self.restart(record).await;
         }

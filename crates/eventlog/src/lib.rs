@@ -20,6 +20,7 @@ pub mod kafka;
 pub mod note;
 pub mod producer;
 pub mod record;
+mod retry_log;
 pub mod topology;
 pub mod tracker;
 
