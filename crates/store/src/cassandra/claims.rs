@@ -46,10 +46,20 @@ impl Queues {
         Self((0..QUEUES).map(|_| Mutex::default()).collect())
     }
 
-    async fn turn(&self, parts: [&str; 3]) -> Option<MutexGuard<'_, ()>> {
-        let bytes = parts.iter().flat_map(|part| part.bytes().chain([0]));
+    /// Waits until no other call is at this key. Before the call's turn, which would be kept waiting.
+    pub(super) async fn turn(&self, tenant: &str, key: &ClaimKey) -> Option<MutexGuard<'_, ()>> {
+        let (kind, key) = words(key);
+        let bytes = [tenant, kind, key].into_iter().flat_map(|part| part.bytes().chain([0]));
         let queue = self.0.get(fnv_1a(FNV_BASIS, bytes) as usize % QUEUES)?;
         Some(queue.lock().await)
+    }
+}
+
+/// The columns of a key.
+fn words(key: &ClaimKey) -> (&'static str, &str) {
+    match key {
+        ClaimKey::Message(id) => ("message", id.as_str()),
+        ClaimKey::Idempotency(key) => ("idempotency", key.as_str()),
     }
 }
 
@@ -92,11 +102,7 @@ impl CassandraStore {
         now: EpochMs,
         keep: Duration,
     ) -> Result<Option<Claim>, StoreError> {
-        let (kind, key) = match key {
-            ClaimKey::Message(id) => ("message", id.as_str()),
-            ClaimKey::Idempotency(key) => ("idempotency", key.as_str()),
-        };
-        let _turn = self.claim_queues.turn([tenant, kind, key]).await;
+        let (kind, key) = words(key);
         let attempt = self.random.next_u64() as i64;
         let wish = Wish { tenant, kind, key, claim, now, keep, attempt };
         let mut waits = Backoff::new(AGAIN, self.random.clone());

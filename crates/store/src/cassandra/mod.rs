@@ -9,6 +9,7 @@ mod audit;
 mod claims;
 mod error;
 mod letters;
+mod limiter;
 mod meetings;
 mod messages;
 mod migrations;
@@ -22,6 +23,7 @@ mod settings;
 mod statements;
 mod tls;
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,7 +117,7 @@ impl CassandraStore {
         &'a self,
         call: impl Future<Output = Result<T, StoreError>> + Send + 'a,
     ) -> Answer<'a, T> {
-        Box::pin(self.requests.within_limit(call))
+        Box::pin(self.requests.within_limit(ready(()), call))
     }
 }
 
@@ -247,7 +249,8 @@ impl MessageStore for CassandraStore {
         now: EpochMs,
         keep: Duration,
     ) -> Answer<'a, Option<Claim>> {
-        self.call(self.take(&tenant.0, key, claim, now, keep))
+        let queue = self.claim_queues.turn(&tenant.0, key);
+        Box::pin(self.requests.within_limit(queue, self.take(&tenant.0, key, claim, now, keep)))
     }
 
     fn letters(&self) -> &dyn LetterStore {
@@ -292,12 +295,13 @@ impl MessageStore for CassandraStore {
     }
 
     fn check(&self) -> Answer<'_, ()> {
-        self.call(async {
+        let check = async {
             let rows = self.requests.read(&self.statements.check, ()).await?;
             rows.maybe_first_row::<(i32,)>()
                 .map(drop)
                 .map_err(|_| requests::unreadable("schema_steps"))
-        })
+        };
+        Box::pin(self.requests.at_once(check))
     }
 }
 

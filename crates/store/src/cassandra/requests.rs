@@ -9,31 +9,67 @@ use scylla::serialize::row::SerializeRow;
 use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::error::away;
+use super::limiter::Limiter;
 use crate::StoreError;
 
 /// A session, and how much may be asked of it at once.
 pub(super) struct Requests {
     session: Session,
+    calls: Limiter,
     room: Semaphore,
     time_limit: Duration,
 }
 
+/// A call that takes more than this part of its time limit shows that too many are under way.
+const LATE: u32 = 4;
+
 impl Requests {
     pub(super) fn new(session: Session, max_in_flight: usize, time_limit: Duration) -> Self {
-        Self { session, room: Semaphore::new(max_in_flight), time_limit }
+        let calls = Limiter::new(max_in_flight, time_limit / LATE);
+        Self { session, calls, room: Semaphore::new(max_in_flight), time_limit }
     }
 
-    /// Runs a call of the port: all its requests, and its waits for room, within the time limit.
-    pub(super) async fn within_limit<T>(
+    /// Runs a call of the port: all its requests, and its waits for room, within the time limit. What
+    /// has to be waited for before is no matter of the database's, and is held until the end.
+    ///
+    /// A call that has its turn has time left that shows whether the database is late: otherwise those
+    /// that have waited longest would come first, and all fail.
+    pub(super) async fn within_limit<B, T>(
+        &self,
+        before: impl Future<Output = B>,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let deadline = Instant::now() + self.time_limit;
+        let place = async { (before.await, self.calls.turn().await) };
+        let Ok((_before, turn)) = timeout_at(deadline - self.late(), place).await else {
+            return Err(self.no_answer());
+        };
+        let answer = timeout_at(deadline, call).await;
+        let is_refused = matches!(answer, Err(_) | Ok(Err(StoreError::Unavailable(_))));
+        turn.ended(is_refused);
+        answer.unwrap_or_else(|_| Err(self.no_answer()))
+    }
+
+    /// Runs a call beside all others: for a question that must not wait behind them.
+    pub(super) async fn at_once<T>(
         &self,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        tokio::time::timeout(self.time_limit, call).await.unwrap_or_else(|_| {
-            let ms = self.time_limit.as_millis();
-            Err(StoreError::Unavailable(format!("no answer within {ms} ms")))
-        })
+        let answer = timeout(self.time_limit, call).await;
+        answer.unwrap_or_else(|_| Err(self.no_answer()))
+    }
+
+    /// An answer after this is late.
+    fn late(&self) -> Duration {
+        self.time_limit / LATE
+    }
+
+    fn no_answer(&self) -> StoreError {
+        let (ms, window) = (self.time_limit.as_millis(), self.calls.window());
+        StoreError::Unavailable(format!("no answer within {ms} ms, with {window} calls at once"))
     }
 
     /// Waits for its turn. The semaphore is never closed, so there is always a turn.
