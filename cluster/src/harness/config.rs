@@ -114,18 +114,21 @@ impl Config {
         self
     }
 
-    /// The most messages that a platform's connector can have in flight, or finished since its last
-    /// commit, at any moment (I6): what a kill of it may cause to be sent again.
+    /// The most messages that a platform's connector can have in flight, with an outcome that is not in
+    /// the log yet, or finished since its last commit, at any moment (I6): what a kill of it may cause to
+    /// be sent again.
     pub fn repeatable(&self, platform: &str) -> u64 {
+        let unacknowledged = self.max_in_flight.clamp(64, 1_000);
         // The pacer saves up a tenth of a second.
         let completed = self.per_second * COMMIT_INTERVAL_MS / 1_000 + self.per_second / 10;
-        self.accounts_of(platform) * u64::from(self.max_in_flight + completed)
+        self.accounts_of(platform) * u64::from(self.max_in_flight + unacknowledged + completed)
     }
 
     /// As [`Config::repeatable`], when the log goes away: no call starts once the last commit is
     /// [`FRESH_S`] old.
     pub fn repeatable_without_log(&self, platform: &str) -> u64 {
-        let most = self.max_in_flight + self.per_second * FRESH_S;
+        let unacknowledged = self.max_in_flight.clamp(64, 1_000);
+        let most = self.max_in_flight + unacknowledged + self.per_second * FRESH_S;
         self.accounts_of(platform) * u64::from(most)
     }
 

@@ -22,6 +22,7 @@ use crate::parked::Parked;
 use crate::platform::Outcome;
 use crate::settings::KitSettings;
 use crate::steering::{Snapshot, Steering};
+use crate::tasks::EpochTasks;
 use crate::vitals::Vitals;
 
 use call::CallUnderWay;
@@ -35,8 +36,9 @@ pub struct Gateway;
 /// late.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// How often an account whose connector has no lease looks whether it is back.
-const LEASE_LOOK: Duration = Duration::from_millis(20);
+/// How often an account that waits for the log (whose connector has no lease, or of which too much is
+/// unacknowledged) looks whether it is back.
+const LOG_LOOK: Duration = Duration::from_millis(20);
 
 /// What it is told.
 pub enum GatewayMsg {
@@ -100,6 +102,8 @@ pub struct GatewayState {
     /// At most a window of each partition that carries the account.
     parked: Parked<Box<Job>>,
     in_flight: usize,
+    /// The tasks of the account's partition, under its last epoch.
+    epoch: Option<EpochTasks>,
     /// The earliest wake-up under way.
     wake_at: Option<Instant>,
     /// When parked messages are looked through next.
@@ -161,6 +165,7 @@ impl Actor for Gateway {
             pacer: Pacer::new(args.per_second, Instant::now()),
             parked: Parked::new(args.settings.recipient_pause()),
             in_flight: 0,
+            epoch: None,
             wake_at: None,
             sweep_at: Instant::now(),
             levels: Levels::new(args.service, &args.platform),
@@ -210,6 +215,7 @@ impl GatewayState {
         if job.cannot_start(now).is_some() {
             return job.answer_without_a_call(now);
         }
+        self.epoch = Some(job.tasks.clone());
         self.parked.push(job.message.receiver_id.clone(), job, Instant::now());
     }
 
@@ -314,8 +320,12 @@ impl GatewayState {
             return Err(None);
         }
         let now = Instant::now();
-        if !self.args.lease.holds(now) {
-            return Err(Some(now + LEASE_LOOK));
+        // Without the log, little is done that nobody would know of after a crash (I6).
+        let epoch = self.epoch.as_ref().filter(|epoch| epoch.may_start());
+        let unacknowledged = epoch.map_or(0, EpochTasks::unacknowledged);
+        let is_log_slow = unacknowledged >= self.args.settings.most_unacknowledged();
+        if is_log_slow || !self.args.lease.holds(now) {
+            return Err(Some(now + LOG_LOOK));
         }
         self.pacer.check(now).map_err(Some)?;
         let (permit, transition) = self.breaker.permit(now, self.in_flight);

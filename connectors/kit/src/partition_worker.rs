@@ -48,10 +48,6 @@ use crate::vitals::Vitals;
 /// The actor.
 pub struct PartitionWorker;
 
-/// The most records of a partition whose outcome is known and not yet acknowledged by the log, while
-/// further ones may start: without a log, little is done that nobody would know of after a crash.
-const UNACKNOWLEDGED: usize = 1_000;
-
 /// The most statuses that are queued at once: no more records can have an outcome.
 const QUEUED: usize = 40_000;
 
@@ -149,13 +145,10 @@ pub struct WorkerState {
     tracker: OffsetTracker,
     window: DedupeWindow,
     lanes: Lanes<Entry>,
-    /// Lanes whose first message may not start yet, because a note could not hold its end or too
-    /// much is unacknowledged.
+    /// Lanes whose first message may not start yet, because a note could not hold its end.
     held: VecDeque<(LaneKey, u64)>,
     /// Messages with a gateway, and records being published.
     under_way: usize,
-    /// How many of them are records being published.
-    unacknowledged: usize,
     acks: mpsc::Sender<Queued>,
     tasks: EpochTasks,
     /// Its name in metrics.
@@ -203,7 +196,6 @@ impl Actor for PartitionWorker {
             lanes,
             held,
             under_way: 0,
-            unacknowledged: 0,
             acks,
             tasks,
             platform,

@@ -207,6 +207,12 @@ impl KitSettings {
         self.in_doubt_wait_ms.ms().saturating_mul(doubled).min(longest)
     }
 
+    /// The most records of a partition whose outcome is known and not acknowledged by the log, while
+    /// further calls start.
+    pub fn most_unacknowledged(&self) -> usize {
+        self.max_in_flight.count().clamp(64, 1_000)
+    }
+
     /// The times that a breaker stays open.
     pub fn breaker(&self) -> BackoffPolicy {
         BackoffPolicy::new(self.breaker_first_ms.ms(), self.breaker_longest_ms.ms())

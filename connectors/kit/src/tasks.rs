@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chat4all_process::metric::Metric;
@@ -19,6 +20,7 @@ pub struct EpochTasks {
     draining: CancellationToken,
     killed: CancellationToken,
     tracker: TaskTracker,
+    unacknowledged: Arc<AtomicUsize>,
 }
 
 impl EpochTasks {
@@ -30,7 +32,23 @@ impl EpochTasks {
             draining: CancellationToken::new(),
             killed: CancellationToken::new(),
             tracker: TaskTracker::new(),
+            unacknowledged: Arc::default(),
         }
+    }
+
+    /// An outcome is known, and being published.
+    pub fn publishes(&self) {
+        self.unacknowledged.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The log has acknowledged so many outcomes.
+    pub fn acknowledged(&self, outcomes: usize) {
+        self.unacknowledged.fetch_sub(outcomes, Ordering::Relaxed);
+    }
+
+    /// How many outcomes are known, and not yet acknowledged.
+    pub fn unacknowledged(&self) -> usize {
+        self.unacknowledged.load(Ordering::Relaxed)
     }
 
     /// Runs `task` until it ends or the epoch is reaped.

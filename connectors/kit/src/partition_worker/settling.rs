@@ -9,7 +9,7 @@ use ractor::ActorRef;
 use tokio::sync::mpsc;
 
 use super::acks::{self, Again, Done, Queued};
-use super::{Entry, Phase, QUEUED, UNACKNOWLEDGED, WorkerDeps, WorkerMsg, WorkerState};
+use super::{Entry, Phase, QUEUED, WorkerDeps, WorkerMsg, WorkerState};
 use crate::intake::{IntakeMsg, Progress};
 use crate::lanes::LaneKey;
 use crate::platform::Detail;
@@ -122,7 +122,7 @@ impl WorkerState {
             self.commit_early(offset);
         }
         self.under_way += 1;
-        self.unacknowledged += 1;
+        self.tasks.publishes();
         let task = self.publishing(records, Some(status), WorkerMsg::Finished(lane), myself);
         self.tasks.spawn_call(task);
     }
@@ -191,7 +191,7 @@ impl WorkerState {
         match self.acks.try_send(Queued::new(names, (done, status.word()), record, ack)) {
             Ok(()) => {
                 self.under_way += 1;
-                self.unacknowledged += 1;
+                self.tasks.publishes();
             }
             // The epoch is over, and the task with it: dropped, this one is counted.
             Err(_) if self.tasks.is_reaped() => {}
@@ -211,7 +211,7 @@ impl WorkerState {
         myself: &ActorRef<WorkerMsg>,
     ) {
         self.under_way += 1;
-        self.unacknowledged += 1;
+        self.tasks.publishes();
         let task = self.publishing(records, status, WorkerMsg::Settled(vec![done]), myself);
         // Without a status no call was made.
         if status.is_some() { self.tasks.spawn_call(task) } else { self.tasks.spawn(task) }
@@ -232,13 +232,13 @@ impl WorkerState {
 
     pub(super) fn settled(&mut self, done: &[Done], myself: &ActorRef<WorkerMsg>) {
         self.under_way -= done.len();
-        self.unacknowledged -= done.len();
+        self.tasks.acknowledged(done.len());
         self.complete(done, myself);
     }
 
     /// A lane's first message is done.
     pub(super) fn finished(&mut self, lane: LaneKey, myself: &ActorRef<WorkerMsg>) {
-        self.unacknowledged -= 1;
+        self.tasks.acknowledged(1);
         self.skipped(lane, myself);
     }
 
@@ -276,11 +276,10 @@ impl WorkerState {
         self.held.remove(place)
     }
 
-    /// Whether a note can hold the end of this record, and not too much is unacknowledged. Always for
-    /// the one that everything behind it waits for.
+    /// Whether a note can hold the end of this record. Always for the one that everything behind it
+    /// waits for.
     pub(super) fn may_hand_over(&self, offset: u64) -> bool {
-        offset == self.tracker.position()
-            || (self.tracker.may_start(offset) && self.unacknowledged < UNACKNOWLEDGED)
+        offset == self.tracker.position() || self.tracker.may_start(offset)
     }
 
     /// Tells Intake how many records have left the memory.
