@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod frozen_connector;
+mod frozen_log;
 mod killed_servers;
 mod killed_services;
 mod log_away;
