@@ -118,17 +118,20 @@ impl Config {
     /// the log yet, or finished since its last commit, at any moment (I6): what a kill of it may cause to
     /// be sent again.
     pub fn repeatable(&self, platform: &str) -> u64 {
-        let unacknowledged = self.max_in_flight.clamp(64, 1_000);
         // The pacer saves up a tenth of a second.
         let completed = self.per_second * COMMIT_INTERVAL_MS / 1_000 + self.per_second / 10;
-        self.accounts_of(platform) * u64::from(self.max_in_flight + unacknowledged + completed)
+        self.accounts_of(platform) * u64::from(self.outstanding() + completed)
+    }
+
+    /// Calls of an account under way, and outcomes that the log has not acknowledged: the most of both.
+    fn outstanding(&self) -> u32 {
+        self.max_in_flight + self.max_in_flight.clamp(64, 1_000)
     }
 
     /// As [`Config::repeatable`], when the log goes away: no call starts once the last commit is
     /// [`FRESH_S`] old.
     pub fn repeatable_without_log(&self, platform: &str) -> u64 {
-        let unacknowledged = self.max_in_flight.clamp(64, 1_000);
-        let most = self.max_in_flight + unacknowledged + self.per_second * FRESH_S;
+        let most = self.outstanding() + self.per_second * FRESH_S;
         self.accounts_of(platform) * u64::from(most)
     }
 

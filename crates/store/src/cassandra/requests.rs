@@ -21,6 +21,8 @@ pub(super) struct Requests {
     calls: Limiter,
     room: Semaphore,
     time_limit: Duration,
+    /// An answer after this is late.
+    late: Duration,
 }
 
 /// A call that takes more than this part of its time limit shows that too many are under way.
@@ -28,8 +30,9 @@ const LATE: u32 = 4;
 
 impl Requests {
     pub(super) fn new(session: Session, max_in_flight: usize, time_limit: Duration) -> Self {
-        let calls = Limiter::new(max_in_flight, time_limit / LATE);
-        Self { session, calls, room: Semaphore::new(max_in_flight), time_limit }
+        let late = time_limit / LATE;
+        let (calls, room) = (Limiter::new(max_in_flight, late), Semaphore::new(max_in_flight));
+        Self { session, calls, room, time_limit, late }
     }
 
     /// Runs a call of the port: all its requests, and its waits for room, within the time limit. What
@@ -44,7 +47,7 @@ impl Requests {
     ) -> Result<T, StoreError> {
         let deadline = Instant::now() + self.time_limit;
         let place = async { (before.await, self.calls.turn().await) };
-        let Ok((_before, turn)) = timeout_at(deadline - self.late(), place).await else {
+        let Ok((_before, turn)) = timeout_at(deadline - self.late, place).await else {
             return Err(self.no_answer());
         };
         let answer = timeout_at(deadline, call).await;
@@ -60,11 +63,6 @@ impl Requests {
     ) -> Result<T, StoreError> {
         let answer = timeout(self.time_limit, call).await;
         answer.unwrap_or_else(|_| Err(self.no_answer()))
-    }
-
-    /// An answer after this is late.
-    fn late(&self) -> Duration {
-        self.time_limit / LATE
     }
 
     fn no_answer(&self) -> StoreError {
