@@ -24,6 +24,8 @@ pub struct LastMoment {
     /// Whose messages it delivers.
     pub platform: &'static str,
     committed: Vec<Committed>,
+    /// Partitions of other instances, which go on.
+    alive: BTreeSet<TopicPartition>,
     /// How many status events each partition held.
     statuses: BTreeMap<u32, u64>,
 }
@@ -34,13 +36,16 @@ pub struct LastMoment {
 pub struct Autopsy {
     /// Whose messages the connector delivers.
     pub platform: &'static str,
-    /// No status of theirs was in the log: their calls were under way.
+    /// No status of theirs was in the log: their calls were under way. Without those of instances that
+    /// live.
     pub in_flight: usize,
-    /// Their status was in the log: they were completed after the last commit.
+    /// Their status was in the log: they were completed after the last commit. Without those of
+    /// instances that live.
     pub uncommitted: usize,
     /// Milliseconds between the first and the last of these completions.
     pub uncommitted_ms: u64,
-    /// The ids of all of them.
+    /// The ids of all of them, and of what living instances had not committed: they may have to give
+    /// partitions away to a successor.
     pub ids: BTreeSet<String>,
 }
 
@@ -52,17 +57,24 @@ impl Autopsy {
 }
 
 impl LastMoment {
-    /// Of the only connector of a platform, straight after it has been killed or frozen; or straight
-    /// before its log goes away, which then knows of a little less than was committed.
+    /// Of a connector, straight after it has been killed or frozen; or straight before its log goes
+    /// away, which then knows of a little less than was committed.
     pub async fn of(cluster: &Cluster, platform: &'static str) -> Self {
-        let group = Group::of(cluster, Role::Connector(platform)).expect("connectors read the log");
-        let (committed, log) = (group.committed().await, log(cluster));
+        let (committed, log) = (committed(cluster, platform).await, log(cluster));
         let mut statuses = BTreeMap::new();
         for partition in 0..log.partitions(STATUSES).await.expect("the topic") {
             let at = TopicPartition::new(STATUSES, partition);
             statuses.insert(partition, log.bounds(&at).await.expect("its ends").end);
         }
-        Self { platform, committed, statuses }
+        Self { platform, committed, alive: BTreeSet::new(), statuses }
+    }
+
+    /// To be called a few commits later, before a successor owns anything: where commits have gone on,
+    /// another instance lives.
+    pub async fn look_who_lives(&mut self, cluster: &Cluster) {
+        let now = committed(cluster, self.platform).await;
+        let went_on = now.into_iter().filter(|now| !self.committed.contains(now));
+        self.alive = went_on.map(|now| now.at).collect();
     }
 
     /// Holds against it what the platform had accepted before a successor sent anything.
@@ -70,12 +82,16 @@ impl LastMoment {
         let log = log(cluster);
         let completed = self.completions(&log).await;
         let (mut in_flight, mut times, mut ids) = (0, Vec::new(), BTreeSet::new());
-        for id in self.open(&log).await.intersection(accepted) {
-            ids.insert(id.clone());
-            match completed.get(id) {
+        for (id, at) in self.open(&log).await {
+            if !accepted.contains(&id) {
+                continue;
+            }
+            match completed.get(&id) {
+                _ if self.alive.contains(&at) => {}
                 Some(at_ms) => times.push(*at_ms),
                 None => in_flight += 1,
             }
+            ids.insert(id);
         }
         let span = times.iter().max().zip(times.iter().min());
         let uncommitted_ms = span.map_or(0, |(last, first)| last - first);
@@ -103,9 +119,9 @@ impl LastMoment {
         completed
     }
 
-    /// The messages that were not committed as done.
-    async fn open(&self, log: &KafkaLog) -> BTreeSet<String> {
-        let mut open = BTreeSet::new();
+    /// The messages that were not committed as done, and where they lie.
+    async fn open(&self, log: &KafkaLog) -> BTreeMap<String, TopicPartition> {
+        let mut open = BTreeMap::new();
         for Committed { at, position, note } in &self.committed {
             let end = log.bounds(at).await.expect("its ends").end;
             let (mut tracker, unusable) = OffsetTracker::resume(*position, Some(note), end);
@@ -113,7 +129,8 @@ impl LastMoment {
             for record in read_all(log, at, *position).await {
                 if tracker.receive(record.offset, record.timestamp) == Received::New {
                     let message = Message::parse(&record.value, record.timestamp);
-                    open.insert(message.expect("a message").message_id.as_str().to_owned());
+                    let id = message.expect("a message").message_id;
+                    open.insert(id.as_str().to_owned(), at.clone());
                 }
             }
         }
@@ -153,6 +170,11 @@ impl LastMoments {
             report.autopsy(found, bound);
         }
     }
+}
+
+async fn committed(cluster: &Cluster, platform: &'static str) -> Vec<Committed> {
+    let group = Group::of(cluster, Role::Connector(platform)).expect("connectors read the log");
+    group.committed().await
 }
 
 fn log(cluster: &Cluster) -> Arc<KafkaLog> {

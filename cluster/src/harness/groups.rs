@@ -23,7 +23,7 @@ pub struct Group {
 }
 
 /// The last commit of a partition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
     /// Which partition.
     pub at: TopicPartition,

@@ -121,7 +121,7 @@ impl Fleet {
             marks.push(self.recovery.mark(*role).await);
         }
         sleep_until(died + LAST_CALLS).await;
-        let lasts = self.with_accepted(lasts).await;
+        let lasts = self.with_living(self.with_accepted(lasts).await).await;
         sleep_until(died + away).await;
         let began = Instant::now();
         for (role, name) in whom {
@@ -149,7 +149,7 @@ impl Fleet {
         {
             let last = LastMoment::of(&self.cluster, platform).await;
             sleep_until(frozen + LAST_CALLS).await;
-            lasts = self.with_accepted(vec![last]).await;
+            lasts = self.with_living(self.with_accepted(vec![last]).await).await;
         }
         sleep_until(frozen + lasting).await;
         // A frozen simulator does not answer.
@@ -189,7 +189,7 @@ impl Fleet {
                 if let Role::Connector(platform) = role {
                     let last = LastMoment::of(&self.cluster, platform).await;
                     sleep(LAST_CALLS).await;
-                    let lasts = self.with_accepted(vec![last]).await;
+                    let lasts = self.with_living(self.with_accepted(vec![last]).await).await;
                     self.examine(lasts, false).await;
                 }
             } else {

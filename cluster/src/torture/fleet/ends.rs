@@ -27,6 +27,17 @@ impl Fleet {
         found
     }
 
+    /// With what other instances go on with: they do not leave it behind. While the log answers.
+    pub(super) async fn with_living(
+        &self,
+        mut lasts: Vec<(LastMoment, BTreeSet<String>)>,
+    ) -> Vec<(LastMoment, BTreeSet<String>)> {
+        for (last, _) in &mut lasts {
+            last.look_who_lives(&self.cluster).await;
+        }
+        lasts
+    }
+
     /// What was left behind may be sent again, and must be within I6's bound.
     pub(super) async fn examine(
         &self,
