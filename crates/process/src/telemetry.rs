@@ -9,11 +9,15 @@ use tracing_subscriber::EnvFilter;
 use crate::metric::{Kind, Metric};
 use crate::shutdown::Shutdown;
 
+/// What is logged unless `CHAT4ALL_LOG` says otherwise. ractor has a span for each actor, which would be
+/// entered with every message and tells a reader nothing that the line itself does not.
+const LOGGED: &str = "info,ractor=warn";
+
 /// Starts logging to standard error: lines for a person on a terminal, JSON otherwise.
 ///
 /// `CHAT4ALL_LOG` takes a filter such as `info` or `chat4all_router=debug`.
 pub fn start_logging() {
-    let filter = EnvFilter::try_from_env("CHAT4ALL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("CHAT4ALL_LOG").unwrap_or_else(|_| EnvFilter::new(LOGGED));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     hide_panic_texts();
     // A second call (tests in one process) keeps the first subscriber.
