@@ -23,8 +23,10 @@ pub fn one_for(message: &Message) -> ConversationId {
 }
 
 /// See the module. Never iterated: a map's order would differ from run to run.
+///
+/// A queue has room for four entries from the first on, and most lanes have one: so boxes.
 #[derive(Default)]
-pub struct Lanes<T>(HashMap<LaneKey, VecDeque<T>>);
+pub struct Lanes<T>(HashMap<LaneKey, VecDeque<Box<T>>>);
 
 impl<T> Lanes<T> {
     /// No lanes.
@@ -35,13 +37,13 @@ impl<T> Lanes<T> {
     /// Adds an entry at the end of its lane; `true` if it is the first, and so may begin.
     pub fn push(&mut self, key: LaneKey, entry: T) -> bool {
         let lane = self.0.entry(key).or_default();
-        lane.push_back(entry);
+        lane.push_back(Box::new(entry));
         lane.len() == 1
     }
 
     /// The entry being handled.
     pub fn first_mut(&mut self, key: &LaneKey) -> Option<&mut T> {
-        self.0.get_mut(key)?.front_mut()
+        Some(self.0.get_mut(key)?.front_mut()?.as_mut())
     }
 
     /// Removes the entry being handled; the next one, if any, may begin.
@@ -49,12 +51,12 @@ impl<T> Lanes<T> {
         match self.0.entry(key) {
             Entry::Vacant(_) => (None, None),
             Entry::Occupied(mut lane) => {
-                let finished = lane.get_mut().pop_front();
+                let finished = lane.get_mut().pop_front().map(|entry| *entry);
                 if lane.get().is_empty() {
                     lane.remove();
                     return (finished, None);
                 }
-                (finished, lane.into_mut().front())
+                (finished, lane.into_mut().front().map(Box::as_ref))
             }
         }
     }

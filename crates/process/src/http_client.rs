@@ -3,19 +3,21 @@
 //! What matters to a caller that must not send twice is whether the request can have been read by
 //! the other side. [`CallError`] says exactly that.
 
-use std::task::{Context, Poll};
+mod in_turn;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Request, Response, Uri};
+use http::{Request, Response};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use thiserror::Error;
-use tower_service::Service;
+
+pub use in_turn::ConnectInTurn;
 
 /// A call without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -31,6 +33,9 @@ pub enum CallError {
 /// Makes HTTP calls.
 pub trait HttpPort: Send + Sync + 'static {
     /// Sends the request and reads the whole answer, at most [`MAX_ANSWER_BYTES`], in `timeout`.
+    ///
+    /// A call is polled by one task only: another one would be taken for one that no longer needs its
+    /// connection.
     fn call(
         &self,
         request: Request<Bytes>,
@@ -40,10 +45,6 @@ pub trait HttpPort: Send + Sync + 'static {
 
 /// The longest answer that is read: platforms answer with a few hundred bytes.
 pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
-
-/// How long a connection may take to come about. Shorter than any call's timeout, so that a
-/// timed-out call has been written.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connections without use are closed after this: less than the idle timeouts of common servers,
 /// so that a request is rarely written into a connection that the other side is closing.
@@ -55,37 +56,13 @@ pub struct HttpClient<C> {
     client: Client<C, Full<Bytes>>,
 }
 
-/// A connector that gives up after [`CONNECT_TIMEOUT`].
-#[derive(Clone, Debug)]
-pub struct ConnectWithin<C>(C);
-
-impl<C> Service<Uri> for ConnectWithin<C>
-where
-    C: Service<Uri>,
-    C::Future: Send + 'static,
-    C::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    type Response = C::Response;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-    type Future = BoxFuture<'static, Result<C::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0.poll_ready(cx).map_err(Into::into)
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.0.call(uri));
-        Box::pin(async move { connecting.await?.map_err(Into::into) })
-    }
-}
-
 /// Makes rustls use the one crypto provider of this program. Must run before the first connection.
 pub fn install_crypto() {
     // An error means that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-impl HttpClient<ConnectWithin<HttpsConnector<HttpConnector>>> {
+impl HttpClient<ConnectInTurn<HttpsConnector<HttpConnector>>> {
     /// Calls over TCP, with TLS for `https:` (the common public roots).
     pub fn over_tcp() -> Self {
         install_crypto();
@@ -97,8 +74,8 @@ impl HttpClient<ConnectWithin<HttpsConnector<HttpConnector>>> {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        // Around name, TCP and TLS together: whatever hangs there, nothing was sent.
-        Self::over(ConnectWithin(connector))
+        // Around name, TCP and TLS together.
+        Self::over(ConnectInTurn::new(connector))
     }
 }
 
