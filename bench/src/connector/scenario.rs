@@ -67,7 +67,8 @@ impl Scenario {
         Name::value_variants().iter().map(|name| Self::of(*name, scale)).collect()
     }
 
-    fn of(name: Name, scale: f64) -> Self {
+    /// One of them.
+    pub(super) fn of(name: Name, scale: f64) -> Self {
         let none = Limits::default();
         let (ratio, memory) = (|cpu| Limits { cpu: Some(cpu), ..none }, Some(1.5));
         let steady = Limits { lag_p99_ms: Some(40.0), memory, ..ratio(0.75) };

@@ -74,7 +74,7 @@ impl HttpClient<ConnectInTurn<HttpsConnector<HttpConnector>>> {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        // Around name, TCP and TLS together.
+        // Around name, TCP and TLS together: whatever hangs there, nothing was sent.
         Self::over(ConnectInTurn::new(connector))
     }
 }

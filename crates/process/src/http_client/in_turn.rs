@@ -42,7 +42,7 @@ pub struct ConnectInTurn<C> {
 }
 
 impl<C> ConnectInTurn<C> {
-    /// `connector` opens the connections: whatever hangs there, nothing was sent.
+    /// `connector` opens the connections.
     pub fn new(connector: C) -> Self {
         Self { connector, turns: Arc::default() }
     }
