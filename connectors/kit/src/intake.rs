@@ -18,7 +18,6 @@ use chat4all_eventlog::{
 };
 use chat4all_process::Random;
 use chat4all_process::backoff::{Backoff, BackoffPolicy};
-use chat4all_process::metric::Metric;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -52,6 +51,8 @@ pub enum IntakeMsg {
         epoch: Epoch,
         /// How many.
         released: usize,
+        /// How many are done: they leave it with all before them.
+        done: usize,
         /// How many bytes, of these or of others that are done.
         bytes: usize,
     },
@@ -134,9 +135,11 @@ pub struct IntakeState {
     poison: PoisonWatch,
     revoking: Vec<Revoking>,
     revocations: u64,
-    /// When the last tick had been dealt with.
-    ticked: Option<Instant>,
-    /// The workers that have not yet answered the last tick.
+    /// When the last reports were asked for.
+    asked: Option<Instant>,
+    /// How many records are done since.
+    done_since: usize,
+    /// The workers that have not yet reported.
     awaited: usize,
     stopping: bool,
 }
@@ -192,7 +195,8 @@ impl Actor for Intake {
             poison: PoisonWatch::default(),
             revoking: Vec::new(),
             revocations: 0,
-            ticked: None,
+            asked: None,
+            done_since: 0,
             awaited: 0,
             stopping: false,
         })
@@ -212,8 +216,11 @@ impl Actor for Intake {
             IntakeMsg::ConsumerFailed(error) => return Err(error.into()),
             IntakeMsg::Tick => state.tick().await?,
             IntakeMsg::Progress(progress) => state.progress(progress, &myself).await?,
-            IntakeMsg::Released { at, epoch, released, bytes } => {
+            IntakeMsg::Released { at, epoch, released, done, bytes } => {
                 state.released(&at, epoch, released, bytes);
+                if state.is_early_commit_due(done) {
+                    state.ask_for_reports();
+                }
             }
             IntakeMsg::RevokeDeadline(number) => {
                 state.finish_revocation(number).await?;
@@ -381,32 +388,6 @@ impl IntakeState {
         self.gauges.stopped(at.clone());
         partition.paused = true;
         self.consumer.pause(at);
-    }
-
-    /// Asks for new reports, which are committed once all are there; commits what came since if they
-    /// never all came.
-    async fn tick(&mut self) -> Result<(), ActorProcessingErr> {
-        // Ticks pile up while a commit takes its time: one of them is enough.
-        let half = self.args.worker.settings.commit_interval_ms.ms() / 2;
-        if self.ticked.is_some_and(|last| last.elapsed() < half) {
-            return Ok(());
-        }
-        self.args.worker.vitals.beat(INTAKE);
-        // Also renews the lease while there are no workers.
-        if self.awaited > 0 || self.partitions.is_empty() {
-            self.commit().await?;
-        }
-        self.ticked = Some(Instant::now());
-        let topic = &self.args.source.topic;
-        let in_hand: usize = self.partitions.values().map(|partition| partition.in_hand).sum();
-        Metric::RecordsInHand.set(self.args.worker.service, &[topic], in_hand as f64);
-        let held = self.partitions.iter().map(|(at, partition)| (at, partition.oldest));
-        self.gauges.report(self.args.worker.clock.now(), held);
-        self.awaited = self.partitions.len();
-        for partition in self.partitions.values() {
-            let _failed = partition.worker.send_message(WorkerMsg::Report);
-        }
-        Ok(())
     }
 
     async fn progress(

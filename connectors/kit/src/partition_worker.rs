@@ -3,6 +3,7 @@
 
 mod acks;
 mod doubt;
+mod entry;
 mod settling;
 mod told;
 
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat4all_contracts::mutant::{self, Mutant};
-use chat4all_contracts::{DeadLetter, Message, PlatformSpec, Reason};
+use chat4all_contracts::{Message, PlatformSpec, Reason};
 use chat4all_eventlog::tracker::{OffsetTracker, Received};
 use chat4all_eventlog::{
     Assignment, Epoch, EventLog, LogError, Producer, Record, TopicPartition, Topology,
@@ -25,6 +26,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use acks::Queued;
+use entry::{Entry, Phase};
 use settling::await_acks;
 pub use told::WorkerMsg;
 
@@ -35,10 +37,10 @@ use crate::gateway::{GatewayMsg, Job};
 use crate::intake::IntakeMsg;
 use crate::lanes::{LaneKey, Lanes, one_for};
 use crate::lease::Lease;
-use crate::outcome::{CallResult, Next, Tries, next_step};
+use crate::outcome::{CallResult, Next, next_step};
 use crate::platform::{Detail, Outcome};
 use crate::poison::Suspect;
-use crate::receipts::{Awaited, Receipts, Subject};
+use crate::receipts::Receipts;
 use crate::settings::KitSettings;
 use crate::statuses::Statuses;
 use crate::steering::Steering;
@@ -105,37 +107,6 @@ pub struct WorkerArgs {
 #[error("whoever awaited acknowledgements has died")]
 pub(crate) struct AcksLost;
 
-/// A message in its lane.
-struct Entry {
-    record: Record,
-    message: Arc<Message>,
-    tries: Tries,
-    backoff: Option<Backoff>,
-    phase: Phase,
-}
-
-/// Where the first message of a lane is. The others wait.
-enum Phase {
-    /// Nothing is under way: it may start, now or after its wait.
-    Waiting,
-    /// As above, and a receipt would settle it.
-    InDoubt { _receipt: Awaited },
-    /// With its account's gateway.
-    WithGateway,
-    /// What became of it is being published.
-    Settling,
-}
-
-impl Entry {
-    fn subject(&self) -> Subject {
-        (self.message.message_id.clone(), self.message.generation)
-    }
-
-    fn may_start(&self) -> bool {
-        matches!(self.phase, Phase::Waiting | Phase::InDoubt { .. })
-    }
-}
-
 /// See the module.
 pub struct WorkerState {
     deps: WorkerDeps,
@@ -144,7 +115,7 @@ pub struct WorkerState {
     position: u64,
     tracker: OffsetTracker,
     window: DedupeWindow,
-    lanes: Lanes<Entry>,
+    lanes: Lanes<Entry, Record>,
     /// Lanes whose first message may not start yet, because a note could not hold its end.
     held: VecDeque<(LaneKey, u64)>,
     /// Messages with a gateway, and records being published.
@@ -313,21 +284,10 @@ impl WorkerState {
                     self.skip_duplicate(&message, record.offset);
                 }
                 (Received::New, Ok(message)) => self.enqueue(message, record, myself),
-                (Received::New, Err(why)) => {
-                    let letter = DeadLetter::unreadable(
-                        &record.topic,
-                        record.partition,
-                        record.offset,
-                        &record.value,
-                        &why,
-                    );
-                    let (partition, offset) = (&self.at, record.offset);
-                    tracing::warn!(%partition, offset, %why, "unreadable: to the dead letters");
-                    self.bury(&record, &letter, myself);
-                }
+                (Received::New, Err(why)) => self.bury_unreadable(&record, &why, myself),
             }
         }
-        self.release(before, forgotten);
+        self.release(before, 0, forgotten);
     }
 
     /// Nothing from this record on is dealt with any more.
@@ -349,10 +309,7 @@ impl WorkerState {
         if mutant::is_on(Mutant::TwoInALane) {
             lane.conversation = one_for(&message);
         }
-        let message = Arc::new(message);
-        let (tries, backoff, phase) = (Tries::default(), None, Phase::Waiting);
-        let entry = Entry { record, message, tries, backoff, phase };
-        if self.lanes.push(lane.clone(), entry) {
+        if self.lanes.push(lane.clone(), record, |record| Entry::new(record, message)) {
             self.start(lane, myself);
         }
     }
@@ -445,8 +402,8 @@ impl WorkerState {
             Next::AgainAfterBackoff(at_least) => {
                 let policy = self.deps.settings.retry();
                 let random = &self.deps.random;
-                let backoff =
-                    entry.backoff.get_or_insert_with(|| Backoff::new(policy, random.clone()));
+                let begin = || Box::new(Backoff::new(policy, random.clone()));
+                let backoff = entry.backoff.get_or_insert_with(begin);
                 let wait = backoff.next_wait().max(at_least.unwrap_or_default());
                 self.start_after(wait, lane, myself);
             }

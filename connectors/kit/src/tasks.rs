@@ -71,6 +71,8 @@ impl EpochTasks {
     {
         let (killed, service, platform) =
             (self.killed.clone(), self.service, self.platform.clone());
+        // A future that others hold is stored three times in them, and there are thousands.
+        let task = Box::pin(task);
         self.tracker.spawn(async move {
             if killed.run_until_cancelled(task).await.is_none() {
                 Metric::CallsOutlastedDrain.count(service, &[&platform]);

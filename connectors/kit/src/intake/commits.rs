@@ -1,13 +1,66 @@
 //! Commits: what workers reported, and the renewal of the lease.
+//!
+//! Workers are asked at each tick. What is done and not committed is done again after a kill, beside
+//! what was under way; so that it stays a small part of that, they are also asked as soon as many
+//! records are done.
 
 use chat4all_eventlog::{Commit, LogError};
 use chat4all_process::metric::Metric;
 use ractor::ActorProcessingErr;
 use tokio::time::Instant;
 
-use super::IntakeState;
+use super::{INTAKE, IntakeState};
+use crate::partition_worker::WorkerMsg;
+
+/// Workers are asked before the next tick when this part of the most calls at once is done,
+const EARLY_PART: usize = 16;
+/// but not for fewer records than this,
+const EARLY_LEAST: usize = 64;
+/// and no sooner than after this part of the interval between two ticks.
+const LEAST_WAIT: u32 = 5;
 
 impl IntakeState {
+    /// Asks for new reports, which are committed once all are there; commits what came since if they
+    /// never all came.
+    pub(super) async fn tick(&mut self) -> Result<(), ActorProcessingErr> {
+        // Ticks pile up while a commit takes its time: one of them is enough.
+        if !self.may_ask() {
+            return Ok(());
+        }
+        self.args.worker.vitals.beat(INTAKE);
+        // Also renews the lease while there are no workers.
+        if self.awaited > 0 || self.partitions.is_empty() {
+            self.commit().await?;
+        }
+        self.ask_for_reports();
+        Ok(())
+    }
+
+    fn may_ask(&self) -> bool {
+        let least = self.args.worker.settings.commit_interval_ms.ms() / LEAST_WAIT;
+        self.asked.is_none_or(|last| last.elapsed() >= least)
+    }
+
+    /// Counts the records that are done.
+    pub(super) fn is_early_commit_due(&mut self, done: usize) -> bool {
+        self.done_since += done;
+        let many = EARLY_LEAST.max(self.args.worker.settings.max_in_flight.count() / EARLY_PART);
+        self.done_since >= many && self.awaited == 0 && self.may_ask()
+    }
+
+    pub(super) fn ask_for_reports(&mut self) {
+        (self.asked, self.done_since) = (Some(Instant::now()), 0);
+        let topic = &self.args.source.topic;
+        let in_hand: usize = self.partitions.values().map(|partition| partition.in_hand).sum();
+        Metric::RecordsInHand.set(self.args.worker.service, &[topic], in_hand as f64);
+        let held = self.partitions.iter().map(|(at, partition)| (at, partition.oldest));
+        self.gauges.report(self.args.worker.clock.now(), held);
+        self.awaited = self.partitions.len();
+        for partition in self.partitions.values() {
+            let _failed = partition.worker.send_message(WorkerMsg::Report);
+        }
+    }
+
     /// Commits what was reported, and what is unchanged if the lease has to be renewed; `false` if
     /// that failed and is worth another try.
     pub(super) async fn commit(&mut self) -> Result<bool, ActorProcessingErr> {

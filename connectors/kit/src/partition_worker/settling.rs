@@ -2,14 +2,15 @@
 //! as done once they are acknowledged (I3), and Intake hears how far things are.
 
 use chat4all_contracts::mutant::{self, Mutant};
-use chat4all_contracts::{DeadLetter, ExternalId, Reason, Status};
+use chat4all_contracts::{DeadLetter, ExternalId, FieldError, Message, Reason, Status};
 use chat4all_eventlog::{NewRecord, Record, topology};
 use chat4all_process::metric::{Counters, Metric};
 use ractor::ActorRef;
 use tokio::sync::mpsc;
 
 use super::acks::{self, Again, Done, Queued};
-use super::{Entry, Phase, QUEUED, WorkerDeps, WorkerMsg, WorkerState};
+use super::entry::{Entry, Phase};
+use super::{QUEUED, WorkerDeps, WorkerMsg, WorkerState};
 use crate::intake::{IntakeMsg, Progress};
 use crate::lanes::LaneKey;
 use crate::platform::Detail;
@@ -157,8 +158,7 @@ impl WorkerState {
         record: NewRecord,
         myself: &ActorRef<WorkerMsg>,
     ) {
-        let (finished, next) = self.lanes.finish(lane.clone());
-        let has_next = next.is_some();
+        let (finished, has_next) = self.finish_first(&lane, myself);
         let Some(Entry { record: origin, .. }) = finished else { return };
         self.commit_early(origin.offset);
         let done = Done { offset: origin.offset, bytes: origin.value.len() };
@@ -217,13 +217,22 @@ impl WorkerState {
         if status.is_some() { self.tasks.spawn_call(task) } else { self.tasks.spawn(task) }
     }
 
-    /// Puts a record that belongs to no lane into the dead letters.
-    pub(super) fn bury(
+    /// Puts a record that cannot be read into the dead letters.
+    pub(super) fn bury_unreadable(
         &mut self,
         record: &Record,
-        letter: &DeadLetter,
+        why: &FieldError,
         myself: &ActorRef<WorkerMsg>,
     ) {
+        let (partition, offset) = (record.partition, record.offset);
+        tracing::warn!(partition = %self.at, offset, %why, "unreadable: to the dead letters");
+        let (topic, value) = (&record.topic, &record.value);
+        let letter = DeadLetter::unreadable(topic, partition, offset, value, why);
+        self.bury(record, &letter, myself);
+    }
+
+    /// Puts a record that belongs to no lane into the dead letters.
+    fn bury(&mut self, record: &Record, letter: &DeadLetter, myself: &ActorRef<WorkerMsg>) {
         let records = vec![topology::dead_letter(record, letter, self.deps.clock.now())];
         Metric::DeadLetters.count(self.deps.service, &[&self.at.topic, &letter.reason]);
         let done = Done { offset: record.offset, bytes: record.value.len() };
@@ -244,7 +253,7 @@ impl WorkerState {
 
     pub(super) fn skipped(&mut self, lane: LaneKey, myself: &ActorRef<WorkerMsg>) {
         self.under_way -= 1;
-        let (finished, _) = self.lanes.finish(lane.clone());
+        let (finished, _) = self.finish_first(&lane, myself);
         if let Some(Entry { record, .. }) = finished {
             let done = Done { offset: record.offset, bytes: record.value.len() };
             self.complete(&[done], myself);
@@ -252,10 +261,33 @@ impl WorkerState {
         self.start(lane, myself);
     }
 
+    /// Takes the first message out of its lane; `true` = there is another one now, which may start.
+    fn finish_first(
+        &mut self,
+        lane: &LaneKey,
+        myself: &ActorRef<WorkerMsg>,
+    ) -> (Option<Entry>, bool) {
+        // All of them were readable when they came; should one not be now, nothing waits for it.
+        let mut unreadable = Vec::new();
+        let finished = self.lanes.finish(lane.clone(), |record| {
+            match Message::parse(&record.value, record.timestamp) {
+                Ok(message) => Some(Entry::new(record, message)),
+                Err(why) => {
+                    unreadable.push((record, why));
+                    None
+                }
+            }
+        });
+        for (record, why) in unreadable {
+            self.bury_unreadable(&record, &why, myself);
+        }
+        finished
+    }
+
     fn complete(&mut self, done: &[Done], myself: &ActorRef<WorkerMsg>) {
         let before = self.tracker.in_hand();
         done.iter().for_each(|done| self.tracker.complete(done.offset));
-        self.release(before, done.iter().map(|done| done.bytes).sum());
+        self.release(before, done.len(), done.iter().map(|done| done.bytes).sum());
         while let Some((lane, offset)) = self.no_longer_held() {
             // A receipt may have settled it meanwhile; the next of its lane starts by itself.
             if self.is_first(&lane, offset) {
@@ -282,12 +314,12 @@ impl WorkerState {
         offset == self.tracker.position() || self.tracker.may_start(offset)
     }
 
-    /// Tells Intake how many records have left the memory.
-    pub(super) fn release(&self, in_hand_before: usize, bytes: usize) {
+    /// Tells Intake how many records have left the memory, and how many are `done`.
+    pub(super) fn release(&self, in_hand_before: usize, done: usize, bytes: usize) {
         let released = in_hand_before.saturating_sub(self.tracker.in_hand());
         if released > 0 || bytes > 0 {
             let (at, epoch) = (self.at.clone(), self.epoch);
-            let message = IntakeMsg::Released { at, epoch, released, bytes };
+            let message = IntakeMsg::Released { at, epoch, released, done, bytes };
             let _stopping = self.intake.send_message(message);
         }
     }

@@ -18,8 +18,8 @@ use chat4all_contracts::{
 use chat4all_eventlog::faulty::{CommitFault, Faults, FaultyLog};
 use chat4all_eventlog::inline::{InlineLog, InlineOptions};
 use chat4all_eventlog::{
-    Admission, Commit, EventLog, NewRecord, Patience, ProducerOptions, TopicPartition, Topology,
-    append, topology,
+    Admission, Commit, Committed, EventLog, NewRecord, Patience, ProducerOptions, TopicPartition,
+    Topology, append, note, topology,
 };
 use chat4all_process::config::Bounded;
 use chat4all_process::http_client::{CallError, HttpPort};
@@ -120,13 +120,15 @@ pub struct Pace {
     pub status: Duration,
     pub in_doubt: InDoubtPolicy,
     pub max_in_flight: u64,
+    pub commit_interval_ms: u64,
 }
 
 impl Pace {
     pub fn of(longest_call: Duration) -> Self {
         let (commit, status) = (Duration::ZERO, Duration::ZERO);
         let in_doubt = InDoubtPolicy::Retry;
-        Self { longest_call, commit, status, in_doubt, max_in_flight: 2_000 }
+        let (max_in_flight, commit_interval_ms) = (2_000, 100);
+        Self { longest_call, commit, status, in_doubt, max_in_flight, commit_interval_ms }
     }
 }
 
@@ -163,6 +165,7 @@ impl World {
         let settings = KitSettings {
             in_doubt: pace.in_doubt,
             max_in_flight: Bounded::new(pace.max_in_flight),
+            commit_interval_ms: Bounded::new(pace.commit_interval_ms),
             ..KitSettings::default()
         };
         Self { log, slow, clock, random, platforms, settings }
@@ -213,6 +216,22 @@ impl World {
         // A doubt is no end.
         let ends = updates.filter(|update| update.status != Status::Unknown);
         ends.map(|update| update.message_id).collect::<BTreeSet<_>>().len()
+    }
+
+    /// How many messages a successor would not call again, whatever happens now.
+    pub async fn committed(&self) -> usize {
+        let partition = |number| TopicPartition::new("slow-outbound", number);
+        let partitions: Vec<_> = (0..ACCOUNTS).map(partition).collect();
+        let group = Source::of(&name()).group;
+        let committed = self.log.committed(&group, &partitions).await.unwrap();
+        committed
+            .into_iter()
+            .flatten()
+            .map(|Committed { offset, note }| {
+                let beyond = note::decode(&note, offset, TOTAL as u64).unwrap();
+                offset as usize + beyond.iter().count()
+            })
+            .sum()
     }
 
     /// A second connector joins while calls run, and leaves again by plan.
