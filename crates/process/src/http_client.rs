@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use http::uri::Scheme;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -62,20 +63,43 @@ pub fn install_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-impl HttpClient<ConnectInTurn<HttpsConnector<HttpConnector>>> {
+/// Calls over TCP, with TLS for `https:`.
+///
+/// A connection is as large as the largest that its client can open: so one client for each.
+#[derive(Clone, Debug)]
+pub struct OverTcp {
+    plain: HttpClient<ConnectInTurn<HttpConnector>>,
+    tls: HttpClient<ConnectInTurn<HttpsConnector<HttpConnector>>>,
+}
+
+impl HttpClient<ConnectInTurn<HttpConnector>> {
     /// Calls over TCP, with TLS for `https:` (the common public roots).
-    pub fn over_tcp() -> Self {
+    pub fn over_tcp() -> OverTcp {
         install_crypto();
         let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        let connector = HttpsConnectorBuilder::new()
+        // Around name, TCP and TLS together: whatever hangs there, nothing was sent.
+        let plain = Self::over(ConnectInTurn::new(tcp.clone()));
+        tcp.enforce_http(false);
+        let tls = HttpsConnectorBuilder::new()
             .with_webpki_roots()
-            .https_or_http()
+            .https_only()
             .enable_http1()
             .wrap_connector(tcp);
-        // Around name, TCP and TLS together: whatever hangs there, nothing was sent.
-        Self::over(ConnectInTurn::new(connector))
+        OverTcp { plain, tls: HttpClient::over(ConnectInTurn::new(tls)) }
+    }
+}
+
+impl HttpPort for OverTcp {
+    fn call(
+        &self,
+        request: Request<Bytes>,
+        timeout: Duration,
+    ) -> BoxFuture<'_, Result<Response<Bytes>, CallError>> {
+        if request.uri().scheme() == Some(&Scheme::HTTP) {
+            return self.plain.call(request, timeout);
+        }
+        self.tls.call(request, timeout)
     }
 }
 
@@ -125,7 +149,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> HttpPort for HttpClient<C> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     use super::*;
@@ -144,6 +168,24 @@ mod tests {
         drop(listener);
         let error = HttpClient::over_tcp().call(post(port), LONG).await.unwrap_err();
         assert_eq!(error, CallError::NotSent);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_tls_gets_no_request_that_is_meant_for_tls() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("https://{}/x", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut hello = [0; 1024];
+            let read = stream.read(&mut hello).await.unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+            hello[..read].to_vec()
+        });
+        let request = Request::post(uri).body(Bytes::from_static(b"{}")).unwrap();
+        let error = HttpClient::over_tcp().call(request, LONG).await.unwrap_err();
+        assert_eq!(error, CallError::NotSent);
+        let hello = server.await.unwrap();
+        assert_eq!(hello[..2], [0x16, 0x03], "a TLS handshake record (RFC 8446, 5.1)");
     }
 
     #[tokio::test]

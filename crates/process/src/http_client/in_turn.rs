@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tower_service::Service;
 
 /// How many connections to a host are opened at once.
-const CONNECTING: usize = 256;
+const CONNECTING: usize = 128;
 
 /// How long a connection waits for its turn. Then it is opened without one: no call fails because
 /// others connect slowly.
@@ -56,7 +56,7 @@ impl<C> ConnectInTurn<C> {
 
 impl<C> Service<Uri> for ConnectInTurn<C>
 where
-    C: Service<Uri>,
+    C: Service<Uri> + Clone + Send + 'static,
     C::Future: Send + 'static,
     C::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
@@ -70,7 +70,10 @@ where
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let turns = self.turns(&uri);
-        let connecting = self.connector.call(uri);
+        // The one that is ready is used; a clone of it may not be. It is not asked before its turn: what
+        // it answers with is large, and thousands may wait.
+        let next = self.connector.clone();
+        let mut connector = std::mem::replace(&mut self.connector, next);
         // Whoever asks is the call that needs a connection. When it finds a free one first, hyper-util
         // goes on with this future in a task of its own, for whoever comes later.
         let asked_by = task::try_id();
@@ -79,7 +82,7 @@ where
             if task::try_id() != asked_by {
                 return Err(NotNeeded.into());
             }
-            timeout(CONNECT_TIMEOUT, connecting).await?.map_err(Into::into)
+            timeout(CONNECT_TIMEOUT, connector.call(uri)).await?.map_err(Into::into)
         })
     }
 }
@@ -116,6 +119,47 @@ mod tests {
                 opened.fetch_add(1, Ordering::Relaxed);
                 connecting.await
             })
+        }
+    }
+
+    /// Opens connections that do not come about.
+    #[derive(Clone)]
+    struct Stuck(Arc<AtomicUsize>);
+
+    impl Service<Uri> for Stuck {
+        type Response = <HttpConnector as Service<Uri>>::Response;
+        type Error = <HttpConnector as Service<Uri>>::Error;
+        type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Uri) -> Self::Future {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_so_many_are_opened_at_once_and_each_host_has_turns_of_its_own() {
+        let opened = Arc::new(AtomicUsize::new(0));
+        let client = HttpClient::over(ConnectInTurn::new(Stuck(opened.clone())));
+        let call = |host: &str| {
+            let request = Request::post(format!("http://{host}/x")).body(Bytes::new()).unwrap();
+            let client = client.clone();
+            tokio::spawn(async move { client.call(request, Duration::from_secs(20)).await })
+        };
+        let stuck: Vec<_> = (0..CONNECTING + 7).map(|_| call("stuck")).collect();
+        tokio::time::sleep(TURN / 2).await; // sleep: simulated time
+        assert_eq!(opened.load(Ordering::Relaxed), CONNECTING);
+        let other = call("other");
+        tokio::time::sleep(TURN / 4).await; // sleep: simulated time
+        assert_eq!(opened.load(Ordering::Relaxed), CONNECTING + 1);
+        tokio::time::sleep(TURN).await; // sleep: simulated time
+        assert_eq!(opened.load(Ordering::Relaxed), CONNECTING + 8);
+        for call in stuck.into_iter().chain([other]) {
+            assert_eq!(call.await.unwrap().unwrap_err(), CallError::NotSent);
         }
     }
 
