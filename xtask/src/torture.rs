@@ -1,6 +1,7 @@
 //! `cargo xtask torture`: builds the services and the program that hurts them, and runs it.
 
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use clap::Args;
@@ -59,6 +60,9 @@ pub fn run(args: &TortureArgs, console: &mut Console<'_>) -> Outcome {
         cargo::run(&mut command)?;
     }
     let programs = workspace.binaries(args.release);
+    if args.no_build {
+        warn_of_age(&programs, console)?;
+    }
     let this = std::env::current_exe()
         .map_err(|error| Failure::unavailable(format!("this program has no path: {error}")))?;
     let program = programs.join(PROGRAM);
@@ -72,6 +76,25 @@ pub fn run(args: &TortureArgs, console: &mut Console<'_>) -> Outcome {
         Failure::unavailable(format!("{} cannot be run: {error}\n  fix: {fix}", program.display()))
     })?;
     outcome(status)
+}
+
+/// A build of the services leaves the program as it was, because it needs a feature of its own; one
+/// that is older may judge by other bounds than theirs.
+fn warn_of_age(programs: &Path, console: &mut Console<'_>) -> Outcome {
+    let services = services::all()?;
+    let of_services = services.iter().map(|service| service.program(programs));
+    if is_older(&programs.join(PROGRAM), of_services) {
+        let what = "is older than the services: leave out --no-build to build it, too";
+        console.line(PROGRAM, what)?;
+    }
+    Ok(())
+}
+
+/// Whether a file was written before one of the others. What is not there is missed when it starts.
+fn is_older(program: &Path, others: impl Iterator<Item = PathBuf>) -> bool {
+    let written = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    let of_others = others.filter_map(|other| written(&other)).max();
+    written(program).zip(of_others).is_some_and(|(own, others)| own < others)
 }
 
 fn passed_on(args: &TortureArgs) -> Vec<String> {
@@ -106,6 +129,8 @@ fn outcome(status: ExitStatus) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use clap::Parser;
 
     use super::*;
@@ -127,6 +152,22 @@ mod tests {
         assert_eq!(passed(&given), given);
         assert_eq!(passed(&["--release", "--no-build"]), ["--minutes=5"]);
         assert!(Line::try_parse_from(["torture", "--minutes=601"]).is_err());
+    }
+
+    #[test]
+    fn a_program_is_older_than_what_was_written_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = |name: &str, second: u64| {
+            let path = folder.path().join(name);
+            let file = std::fs::File::create(&path).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(second)).unwrap();
+            path
+        };
+        let (first, program) = (written("first", 1), written("program", 2));
+        let missing = folder.path().join("missing");
+        assert!(!is_older(&program, [first.clone(), missing.clone()].into_iter()));
+        assert!(is_older(&program, [first.clone(), written("last", 3)].into_iter()));
+        assert!(!is_older(&missing, [first].into_iter()));
     }
 
     #[test]
