@@ -41,6 +41,8 @@ pub enum IntakeMsg {
     ConsumerFailed(LogError),
     /// Time to commit.
     Tick,
+    /// Many records are done: time to commit before the next tick.
+    Early,
     /// How far a worker is.
     Progress(Progress),
     /// Records have left a worker's memory.
@@ -135,10 +137,14 @@ pub struct IntakeState {
     poison: PoisonWatch,
     revoking: Vec<Revoking>,
     revocations: u64,
-    /// When the last reports were asked for.
+    /// When the last tick had been dealt with.
+    ticked: Option<Instant>,
+    /// When reports were last asked for, or committed.
     asked: Option<Instant>,
-    /// How many records are done since.
+    /// How many records are done since they were asked for.
     done_since: usize,
+    /// Whether [`IntakeMsg::Early`] is on its way.
+    is_early: bool,
     /// The workers that have not yet reported.
     awaited: usize,
     stopping: bool,
@@ -195,8 +201,10 @@ impl Actor for Intake {
             poison: PoisonWatch::default(),
             revoking: Vec::new(),
             revocations: 0,
+            ticked: None,
             asked: None,
             done_since: 0,
+            is_early: false,
             awaited: 0,
             stopping: false,
         })
@@ -215,12 +223,11 @@ impl Actor for Intake {
             }
             IntakeMsg::ConsumerFailed(error) => return Err(error.into()),
             IntakeMsg::Tick => state.tick().await?,
+            IntakeMsg::Early => state.early(),
             IntakeMsg::Progress(progress) => state.progress(progress, &myself).await?,
             IntakeMsg::Released { at, epoch, released, done, bytes } => {
                 state.released(&at, epoch, released, bytes);
-                if state.is_early_commit_due(done) {
-                    state.ask_for_reports();
-                }
+                state.done(done, &myself);
             }
             IntakeMsg::RevokeDeadline(number) => {
                 state.finish_revocation(number).await?;
@@ -406,6 +413,8 @@ impl IntakeState {
             self.awaited -= 1;
             if self.awaited == 0 {
                 self.commit().await?;
+                self.asked = Some(Instant::now());
+                self.done(0, myself);
             }
         }
         let Some(partition) = self.partitions.get_mut(&at) else { return Ok(()) };

@@ -6,17 +6,17 @@
 
 use chat4all_eventlog::{Commit, LogError};
 use chat4all_process::metric::Metric;
-use ractor::ActorProcessingErr;
+use ractor::{ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
 
-use super::{INTAKE, IntakeState};
+use super::{INTAKE, IntakeMsg, IntakeState};
 use crate::partition_worker::WorkerMsg;
 
 /// Workers are asked before the next tick when this part of the most calls at once is done,
 const EARLY_PART: usize = 16;
 /// but not for fewer records than this,
 const EARLY_LEAST: usize = 64;
-/// and no sooner than after this part of the interval between two ticks.
+/// and no sooner after the last commit than this part of the interval between two ticks.
 const LEAST_WAIT: u32 = 5;
 
 impl IntakeState {
@@ -24,7 +24,8 @@ impl IntakeState {
     /// never all came.
     pub(super) async fn tick(&mut self) -> Result<(), ActorProcessingErr> {
         // Ticks pile up while a commit takes its time: one of them is enough.
-        if !self.may_ask() {
+        let half = self.args.worker.settings.commit_interval_ms.ms() / 2;
+        if self.ticked.is_some_and(|last| last.elapsed() < half) {
             return Ok(());
         }
         self.args.worker.vitals.beat(INTAKE);
@@ -32,23 +33,34 @@ impl IntakeState {
         if self.awaited > 0 || self.partitions.is_empty() {
             self.commit().await?;
         }
+        self.ticked = Some(Instant::now());
         self.ask_for_reports();
         Ok(())
     }
 
-    fn may_ask(&self) -> bool {
-        let least = self.args.worker.settings.commit_interval_ms.ms() / LEAST_WAIT;
-        self.asked.is_none_or(|last| last.elapsed() >= least)
+    /// So many more records are done: if there are enough of them, they do not wait for the tick.
+    pub(super) fn done(&mut self, more: usize, myself: &ActorRef<IntakeMsg>) {
+        self.done_since += more;
+        let settings = &self.args.worker.settings;
+        let enough = EARLY_LEAST.max(settings.max_in_flight.count() / EARLY_PART);
+        if self.done_since < enough || self.awaited > 0 || self.is_early {
+            return;
+        }
+        self.is_early = true;
+        let rest = settings.commit_interval_ms.ms() / LEAST_WAIT;
+        let since = self.asked.map_or(rest, |asked| asked.elapsed());
+        drop(myself.send_after(rest.saturating_sub(since), || IntakeMsg::Early));
     }
 
-    /// Counts the records that are done.
-    pub(super) fn is_early_commit_due(&mut self, done: usize) -> bool {
-        self.done_since += done;
-        let many = EARLY_LEAST.max(self.args.worker.settings.max_in_flight.count() / EARLY_PART);
-        self.done_since >= many && self.awaited == 0 && self.may_ask()
+    /// If a tick has asked meanwhile, what is done since is looked at when all have reported.
+    pub(super) fn early(&mut self) {
+        self.is_early = false;
+        if self.awaited == 0 {
+            self.ask_for_reports();
+        }
     }
 
-    pub(super) fn ask_for_reports(&mut self) {
+    fn ask_for_reports(&mut self) {
         (self.asked, self.done_since) = (Some(Instant::now()), 0);
         let topic = &self.args.source.topic;
         let in_hand: usize = self.partitions.values().map(|partition| partition.in_hand).sum();
@@ -91,7 +103,7 @@ impl IntakeState {
                 if refused.len() < commits.len() {
                     self.args.worker.lease.renew(sent);
                 }
-                // The others of this call are stored too; the next tick commits them once more.
+                // The others of this call are stored too; the next commit says them once more.
                 for error in refused {
                     Metric::Commits.count(service, &[&topic, "refused"]);
                     tracing::warn!(%error, "a commit was refused");
@@ -100,7 +112,7 @@ impl IntakeState {
             Err(LogError::Closed) => return Err(LogError::Closed.into()),
             Err(error) => {
                 Metric::Commits.count(service, &[&topic, "failed"]);
-                tracing::warn!(%error, "a commit failed; the next tick tries again");
+                tracing::warn!(%error, "a commit failed; the next one says the same and more");
                 return Ok(false);
             }
         }

@@ -228,8 +228,9 @@ impl World {
             .into_iter()
             .flatten()
             .map(|Committed { offset, note }| {
-                let beyond = note::decode(&note, offset, TOTAL as u64).unwrap();
-                offset as usize + beyond.iter().count()
+                let beyond = (!note.is_empty())
+                    .then(|| note::decode(&note, offset, TOTAL as u64).unwrap().iter().count());
+                offset as usize + beyond.unwrap_or_default()
             })
             .sum()
     }
