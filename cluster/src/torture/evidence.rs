@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::net::SocketAddrV4;
 use std::path::Path;
 
+use chat4all_contracts::topic;
 use chat4all_eventlog::kafka::{KafkaLog, KafkaSettings};
 use chat4all_eventlog::{EventLog, Record, TopicPartition};
 use serde_json::{Value, json};
@@ -49,6 +50,19 @@ pub fn write_report(folder: &Path, report: &Report) -> io::Result<()> {
     fs::write(folder.join("report.txt"), report.to_text())
 }
 
+/// What did not hold.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_findings(folder: &Path, board: &Board) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(folder.join("findings.jsonl"))?);
+    for finding in board.findings() {
+        let (check, message, text) = (finding.check, finding.message, finding.text);
+        writeln!(file, "{}", json!({ "check": check, "message": message, "text": text }))?;
+    }
+    file.flush()
+}
+
 /// The servers' logs of the run before are not this run's.
 pub fn forget_logs(root: &Path) {
     for server in [Server::Kafka, Server::Cassandra] {
@@ -85,14 +99,7 @@ pub async fn keep(
         }
     }
     file.flush()?;
-    let findings = board.findings();
-    let mut file = BufWriter::new(File::create(folder.join("findings.jsonl"))?);
-    for finding in &findings {
-        let (check, message, text) = (finding.check, &finding.message, &finding.text);
-        writeln!(file, "{}", json!({ "check": check, "message": message, "text": text }))?;
-    }
-    file.flush()?;
-    let ids = findings.into_iter().filter_map(|finding| finding.message);
+    let ids = board.findings().into_iter().filter_map(|finding| finding.message);
     let ids: BTreeSet<String> = ids.take(MOST_MESSAGES).collect();
     if ids.is_empty() {
         return Ok(());
@@ -131,7 +138,8 @@ async fn records(
 ) -> Result<BTreeMap<String, Vec<Value>>, String> {
     let settings = KafkaSettings { bootstrap_servers: kafka.to_string(), ..Default::default() };
     let log = KafkaLog::new(&settings, "torture", 1 << 20).map_err(|error| error.to_string())?;
-    let mut topics = vec!["messages".to_owned(), "status-updates".to_owned()];
+    let mut topics: Vec<String> =
+        [topic::MESSAGES, topic::STATUS_UPDATES, topic::RECEIPTS].map(str::to_owned).into();
     for platform in PLATFORMS {
         topics.push(format!("{platform}-outbound"));
         topics.push(format!("{platform}-outbound-dead-letters"));

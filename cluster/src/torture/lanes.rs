@@ -1,13 +1,16 @@
 //! Carries the schedule out, each lane by itself.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::time::Duration;
 
-use futures::FutureExt;
-use tokio::time::{sleep, sleep_until};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::act::{Act, Lane};
 use super::fleet::Fleet;
+use super::recovery::Recovery;
 use super::schedule::Step;
 use super::setup;
 use super::shared::Shared;
@@ -40,25 +43,32 @@ pub async fn processes(fleet: &mut Fleet, steps: &[Step], until: Duration, share
     0
 }
 
-/// Of what platforms answer.
-pub async fn platforms(steps: &[Step], shared: &Shared) {
+/// Of what platforms answer. Several may go on beside each other.
+pub async fn platforms(steps: &[Step], shared: &Shared, recovery: &Recovery) {
+    let mut troubles = FuturesUnordered::new();
     for Step { at, act } in steps {
-        sleep_until(shared.board.at(*at)).await;
+        let mut due = pin!(sleep_until(shared.board.at(*at)));
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut due => break,
+                Some(()) = troubles.next() => {}
+            }
+        }
         let Act::Platform { platform, account, trouble, calls, lasting } = act else { continue };
         shared.board.begins(Lane::Platforms, act);
         let account = account.map(|number| setup::id_of(platform, number));
         let fault = shared.platforms.begin(platform, account.as_deref(), *trouble, *calls).await;
-        let shared = shared.clone();
-        let lasting = *lasting;
-        let act = act.clone();
-        // Several may go on beside each other.
-        tokio::spawn(async move {
-            sleep(lasting).await;
+        troubles.push(async move {
+            sleep(*lasting).await;
+            let marks = recovery.mark_of_accounts(platform, account).await;
             shared.platforms.end(fault).await;
             shared.board.note("ends", act.to_json());
             shared.board.ends(Lane::Platforms);
+            recovery.goes_on(&act.kind(), marks, Instant::now()).await;
         });
     }
+    while troubles.next().await.is_some() {}
 }
 
 /// What a panic says.

@@ -49,6 +49,8 @@ fn words(platform: &str) -> &'static Words {
 /// One message in the ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
+    /// The account's id at its platform.
+    pub account: String,
     /// How many calls it got.
     pub attempts: u64,
     /// How often it was accepted.
@@ -77,12 +79,15 @@ pub struct Platforms {
     url: String,
     faults: Arc<Mutex<Faults>>,
     watermarks: Arc<Mutex<BTreeMap<&'static str, Watermark>>>,
+    /// How far each platform's ledger went when it was last asked for.
+    ends: Arc<Mutex<BTreeMap<&'static str, u64>>>,
 }
 
 impl Platforms {
     /// Of the simulator at an address.
     pub fn new(url: String) -> Self {
-        Self { http: Http::new(), url, faults: Arc::default(), watermarks: Arc::default() }
+        let (faults, watermarks, ends) = (Arc::default(), Arc::default(), Arc::default());
+        Self { http: Http::new(), url, faults, watermarks, ends }
     }
 
     /// These receivers are refused for good.
@@ -215,6 +220,7 @@ impl Platforms {
             let page = self.http.get(&url).await?;
             for message in page["messages"].as_array()? {
                 let entry = Entry {
+                    account: message["account"].as_str()?.to_owned(),
                     attempts: message["attempts"].as_u64()?,
                     accepted: message["accepted"].as_u64()?,
                     first_accepted: message["first_accepted_sequence"].as_u64(),
@@ -226,6 +232,21 @@ impl Platforms {
                 None => return Some((all, after)),
             }
         }
+    }
+
+    /// How far a platform's ledger goes; `None` while nobody answers.
+    pub async fn end_of_ledger(&self, platform: &'static str) -> Option<u64> {
+        let mut ends = self.ends.lock().await;
+        let end = ends.entry(platform).or_default();
+        (_, *end) = self.messages(platform, *end).await?;
+        Some(*end)
+    }
+
+    /// Whether an account has got a message accepted that was first called after a point in the ledger;
+    /// `None` while nobody answers.
+    pub async fn has_accepted(&self, platform: &str, account: &str, after: u64) -> Option<bool> {
+        let (messages, _) = self.messages(platform, after).await?;
+        Some(messages.values().any(|entry| entry.account == account && entry.accepted > 0))
     }
 
     /// As [`Platforms::messages`], of what was first called within the last minutes, and accepted.

@@ -11,6 +11,7 @@ use chat4all_eventlog::{EventLog, TopicPartition};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::act::Way;
+use super::setup;
 use super::shared::Shared;
 use crate::harness::{Group, Role};
 
@@ -30,6 +31,8 @@ pub enum Mark {
     Claimed(u64),
     /// The ledger had counted so many: of what, and of which platform.
     Total(&'static str, Option<&'static str>, u64),
+    /// The ledger of a platform went so far; what an account calls after that counts.
+    Account(&'static str, String, u64),
 }
 
 /// See the module.
@@ -95,6 +98,18 @@ impl Recovery {
         }
     }
 
+    /// Where accounts of a platform stand; `None` = all of them.
+    pub async fn mark_of_accounts(
+        &self,
+        platform: &'static str,
+        account: Option<String>,
+    ) -> Vec<Mark> {
+        let end = async || self.shared.platforms.end_of_ledger(platform).await;
+        let end = within(PATIENCE, end).await.unwrap_or(0);
+        let accounts = account.map_or_else(|| setup::ids_of(platform), |one| vec![one]);
+        accounts.into_iter().map(|account| Mark::Account(platform, account, end)).collect()
+    }
+
     async fn total(&self, name: &'static str, platform: Option<&'static str>) -> Mark {
         let total = async || self.shared.platforms.total(name, platform).await;
         Mark::Total(name, platform, within(PATIENCE, total).await.unwrap_or(0))
@@ -126,6 +141,10 @@ impl Recovery {
             Mark::Total(name, platform, before) => {
                 let now = self.shared.platforms.total(name, *platform).await;
                 now.is_some_and(|now| now > *before)
+            }
+            Mark::Account(platform, account, after) => {
+                let accepted = self.shared.platforms.has_accepted(platform, account, *after).await;
+                accepted.unwrap_or(false)
             }
             Mark::Group(role, before) => {
                 let now = self.positions(*role).await;
@@ -161,6 +180,9 @@ impl Mark {
             Self::Group(role, _) => format!("{} goes on", role.name()),
             Self::Accepted(_) => "messages are accepted".to_owned(),
             Self::Claimed(_) => "messages that need a claim are accepted".to_owned(),
+            Self::Account(platform, account, _) => {
+                format!("calls of account {account} of {platform} are accepted")
+            }
             Self::Total(name, platform, _) => {
                 format!("{name} of {} rise", platform.unwrap_or("all platforms"))
             }

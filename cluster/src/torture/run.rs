@@ -119,6 +119,9 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<Rep
             (None, false)
         }
     };
+    // Whatever the end was like, somebody may look for its cause.
+    evidence::keep_logs(&run.options.root, &folder);
+    evidence::write_findings(&folder, &run.shared.board).map_err(cannot)?;
     let report = run.report(outcome, interrupted);
     evidence::write_report(&folder, &report).map_err(cannot)?;
     Ok(report)
@@ -224,7 +227,7 @@ impl Run {
         let harms = schedule.lane(Lane::Network);
         let (skipped, (), late) = tokio::join!(
             lanes::processes(&mut fleet, &processes, until, shared),
-            lanes::platforms(&calls, shared),
+            lanes::platforms(&calls, shared, recovery),
             wires.harm(&harms, until, shared, recovery),
         );
         (fleet, load, skipped + late)
@@ -283,7 +286,6 @@ impl Run {
             let text = format!("not within {STOPPING:?}");
             self.shared.board.finds("a planned stop ends with 0", None, text);
         }
-        evidence::keep_logs(&self.options.root, &self.folder);
     }
 
     fn report(&self, outcome: Option<Outcome>, interrupted: bool) -> Report {

@@ -24,6 +24,12 @@ pub fn id_of(platform: &str, number: usize) -> String {
     format!("{prefix}{}", number % count)
 }
 
+/// The ids of all accounts there.
+pub fn ids_of(platform: &str) -> Vec<String> {
+    let count = IDS.iter().find(|(name, ..)| *name == platform).map_or(0, |(_, count, _)| *count);
+    (0..count).map(|number| id_of(platform, number)).collect()
+}
+
 /// Accounts of both platforms, quick to fail and quick to try again, so that much happens in a few
 /// minutes. Receipts are lost, early and doubled.
 pub fn config(seed: u64) -> Config {

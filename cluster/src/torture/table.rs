@@ -189,7 +189,7 @@ fn rows(verdict: &Verdict) -> Vec<(String, u64, String)> {
     let twice = format!("{} of them accepted more than once", verdict.marked_twice);
     let left = &verdict.left;
     let cut_off = verdict.outlasted;
-    let bound = left.in_flight + left.uncommitted + cut_off;
+    let bound = verdict.repeatable();
     let ends = left.autopsies;
     let in_flight = format!("calls under way, at {ends} unplanned ends");
     let unnamed = "of these: no end left the message behind; at most those cut off";

@@ -77,6 +77,14 @@ pub struct Verdict {
     pub failed_after_end: u64,
 }
 
+impl Verdict {
+    /// How many duplicates without a mark I6 allows: what unplanned ends left behind, and calls that
+    /// hand-overs have cut off.
+    pub fn repeatable(&self) -> u64 {
+        self.left.in_flight + self.left.uncommitted + self.outlasted
+    }
+}
+
 /// Judges, and puts what must not be on the board.
 pub fn judge(facts: &Facts, reported: &Reported, causes: &Causes, board: &Board) -> Verdict {
     let left = causes.left_behind();
@@ -176,7 +184,7 @@ impl Judge<'_> {
         let reason = shown.reason.unwrap_or(Reason::Unspecified);
         *self.verdict.failed.entry(reason.word()).or_default() += 1;
         let is_right = match reason {
-            Reason::InDoubt | Reason::Rejected => true,
+            Reason::InDoubt => true,
             Reason::Expired => sent.is_short || chat.has_lifetime,
             Reason::RecipientUnreachable => chat.is_refused,
             Reason::Lost => {
@@ -192,8 +200,7 @@ impl Judge<'_> {
                 format!("{}, and nothing caused it", reason.word()),
             );
         }
-        let may_have_arrived = matches!(reason, Reason::InDoubt | Reason::Rejected);
-        if entry.accepted > 0 && !may_have_arrived {
+        if entry.accepted > 0 && reason != Reason::InDoubt {
             if self.left.messages.contains_key(id) {
                 self.verdict.failed_after_end += 1;
             } else {
@@ -266,6 +273,12 @@ impl Judge<'_> {
         verdict.unexplained = unexplained.values().sum();
         verdict.outlasted = outlasted;
         verdict.left = self.left.clone();
+        let (unmarked, bound) = (verdict.unmarked_duplicates, verdict.repeatable());
+        if unmarked > bound {
+            let text = format!("{unmarked} without a mark; allowed are {bound}");
+            self.board.finds("duplicates are few (I6)", None, text);
+        }
+        let verdict = &self.verdict;
         if verdict.unexplained > outlasted {
             for (id, times) in &unexplained {
                 let text = format!("{times} acceptances too many, and nothing explains them");

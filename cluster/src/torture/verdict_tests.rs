@@ -56,7 +56,8 @@ impl Case {
     }
 
     fn saw(&mut self, id: &str, accepted: u64, first_accepted: Option<u64>) {
-        let entry = Entry { attempts: accepted.max(1), accepted, first_accepted };
+        let entry =
+            Entry { attempts: accepted.max(1), accepted, first_accepted, ..Entry::default() };
         self.facts.ledger.insert(id.to_owned(), entry);
     }
 
@@ -181,12 +182,13 @@ fn a_duplicate_needs_a_mark_an_end_or_a_call_that_was_cut_off() {
     case.saw("a", 2, Some(1));
     let (verdict, findings) = case.judge();
     assert_eq!((verdict.duplicates, verdict.unexplained), (1, 1));
-    assert_eq!(findings, ["duplicates have a cause (I6)"]);
+    assert_eq!(findings, ["duplicates are few (I6)", "duplicates have a cause (I6)"]);
     case.causes.started("connector", 1);
     case.causes.ended("connector", Some(1));
     assert!(case.judge().1.is_empty());
     case.saw("b", 2, Some(2));
-    assert_eq!(case.judge().1.len(), 2);
+    let two = "duplicates have a cause (I6)";
+    assert_eq!(case.judge().1, ["duplicates are few (I6)", two, two]);
     case.left_behind("b");
     case.facts.shown.get_mut("a").unwrap().possible_duplicate = true;
     let (verdict, findings) = case.judge();
