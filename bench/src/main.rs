@@ -28,6 +28,10 @@ use tokio::time::{Instant, timeout};
 use crate::connector::{BareArgs, ConnectorArgs, StubArgs};
 use crate::floor::Floor;
 use crate::options::{Cassandra, Installation, Kafka, Output};
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 use crate::platform::Platform;
 use crate::report::Measured;
 use crate::services::Services;
@@ -44,7 +48,7 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Needs the servers of `cargo xtask stack up`, nothing else that uses their topics (`cargo xtask down`),
-and the services in release: cargo build --release --bins
+and the services in release: cargo build --release --workspace --bins
 
 Examples:
   cargo run --release -p chat4all-bench -- idle

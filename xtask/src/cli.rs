@@ -61,7 +61,7 @@ shows it again; docs/simulation.md says how it works. On a terminal the end is a
 JSON. Exit code 1: a seed failed, a mistake was not found, or a fault never occurred.
 
 Examples:
-  cargo xtask simulate --minutes 10             what CI runs
+  cargo xtask simulate --minutes 10             as many seeds as ten minutes hold
   cargo xtask simulate --seed 4711              one seed, as a failure printed it
   cargo xtask simulate --seeds 500 --faults log only what goes wrong with the log
   cargo xtask simulate --mutants                does it find deliberate mistakes?";

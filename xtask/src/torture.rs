@@ -84,7 +84,7 @@ fn warn_of_age(programs: &Path, console: &mut Console<'_>) -> Outcome {
     let services = services::all()?;
     let of_services = services.iter().map(|service| service.program(programs));
     if is_older(&programs.join(PROGRAM), of_services) {
-        let what = "is older than the services: leave out --no-build to build it, too";
+        let what = "was built before the services; if it has changed since, leave out --no-build";
         console.line(PROGRAM, what)?;
     }
     Ok(())

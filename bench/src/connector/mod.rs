@@ -55,7 +55,8 @@ pub(crate) struct ConnectorArgs {
 }
 
 const HELP: &str = "\
-Needs Kafka (`cargo xtask stack up kafka`) and the connector in release (cargo build --release --bins).
+Needs Kafka (`cargo xtask stack up kafka`) and the connector in release
+(cargo build --release --workspace --bins).
 It makes topics of its own and deletes them; statuses go to status-updates, where a status-consumer
 that runs would read them.
 

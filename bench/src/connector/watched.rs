@@ -23,7 +23,7 @@ impl Watched {
         let name = command.as_std().get_program().to_owned();
         let child = command.kill_on_drop(true).spawn().map_err(|error| {
             format!(
-                "{} cannot be started: {error}\n  fix: cargo build --release --bins, or --binaries",
+                "{} cannot be started: {error}\n  fix: cargo build --release --workspace --bins, or --binaries",
                 name.to_string_lossy()
             )
         })?;
