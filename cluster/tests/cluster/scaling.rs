@@ -53,7 +53,6 @@ async fn scaling_a_connector_loses_nothing_and_repeats_only_calls_that_outlast_t
     }
     share(&mut cluster, &[&first], ACCOUNTS).await;
     report.recovered("one has all accounts again after", began.elapsed());
-    assert!(sending.accepted() < plan.total(), "all that came while messages came in");
     let mut traffic = [sending.done().await];
     let outlasted = cluster.named(&first).metric(&http, OUTLASTED, "").await;
     report.allow(outlasted.expect("metrics"));
