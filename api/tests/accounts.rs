@@ -1,5 +1,5 @@
 //! Accounts: seen, and steered by commands that are in the log before they are answered.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Dead letters: listed, shown, redriven, discarded, and who did it.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
 mod support;
 

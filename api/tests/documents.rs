@@ -1,5 +1,5 @@
 //! The routes that describe the API: OpenAPI, error pages, probes; and what has no route.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! What a client hears while the log or the store is away.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
 mod support;
 

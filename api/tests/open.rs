@@ -1,5 +1,5 @@
 //! Messages without an outcome: which they are, where each waits and why.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! What the API tells about messages.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! No input makes the API fail: random requests are taken or refused, never 5xx, never a panic.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! The settings have working defaults and refuse what is unknown or out of bounds.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
 use chat4all_api::ApiSettings;
 

@@ -1,6 +1,6 @@
 //! What a request leaves behind in metrics and logs: routes, classes and message ids; never what a
 //! person wrote or who they are (I10).
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
 mod support;
 

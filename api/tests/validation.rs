@@ -1,5 +1,5 @@
 //! What is taken and what is refused, and that a refusal names field and rule and no value.
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)] // a test fails by panicking
 
 mod support;
 

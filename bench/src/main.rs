@@ -28,13 +28,14 @@ use tokio::time::{Instant, timeout};
 use crate::connector::{BareArgs, ConnectorArgs, StubArgs};
 use crate::floor::Floor;
 use crate::options::{Cassandra, Installation, Kafka, Output};
-
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 use crate::platform::Platform;
 use crate::report::Measured;
 use crate::services::Services;
+
+/// As the connectors have it; the feature says why.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 

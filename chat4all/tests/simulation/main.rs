@@ -10,7 +10,7 @@
 
 // A check fails by panicking or by a violation; this is a test that is a program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stdout, clippy::print_stderr)] // what it says goes to the terminal
 
 mod client;
 mod coverage;

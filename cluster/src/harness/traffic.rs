@@ -164,10 +164,8 @@ impl Client {
         messages: usize,
         pace: Arc<Mutex<Interval>>,
     ) -> Vec<Conversation> {
-        if share.is_empty() {
-            return share;
-        }
-        for number in 0.. {
+        let mut number = 0;
+        while !share.is_empty() {
             for conversation in &mut share {
                 if number >= messages && self.is_enough.load(Ordering::Relaxed) {
                     return share;
@@ -176,8 +174,9 @@ impl Client {
                 let id = self.send(conversation, number).await;
                 conversation.accepted.push(id);
             }
+            number += 1;
         }
-        unreachable!("numbers have no end")
+        share
     }
 
     fn name(&self, to: &Conversation, number: usize) -> Option<String> {

@@ -4,7 +4,7 @@
 //! What cannot go on panics, as the harness does. A run catches that, makes it a finding, and has a
 //! report all the same.
 
-#![allow(clippy::expect_used)]
+#![allow(clippy::expect_used)] // see above
 
 mod act;
 mod board;

@@ -278,7 +278,6 @@ impl Judge<'_> {
             let text = format!("{unmarked} without a mark; allowed are {bound}");
             self.board.finds("duplicates are few (I6)", None, text);
         }
-        let verdict = &self.verdict;
         if verdict.unexplained > outlasted {
             for (id, times) in &unexplained {
                 let text = format!("{times} acceptances too many, and nothing explains them");

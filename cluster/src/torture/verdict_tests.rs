@@ -187,8 +187,8 @@ fn a_duplicate_needs_a_mark_an_end_or_a_call_that_was_cut_off() {
     case.causes.ended("connector", Some(1));
     assert!(case.judge().1.is_empty());
     case.saw("b", 2, Some(2));
-    let two = "duplicates have a cause (I6)";
-    assert_eq!(case.judge().1, ["duplicates are few (I6)", two, two]);
+    let cause = "duplicates have a cause (I6)";
+    assert_eq!(case.judge().1, ["duplicates are few (I6)", cause, cause]);
     case.left_behind("b");
     case.facts.shown.get_mut("a").unwrap().possible_duplicate = true;
     let (verdict, findings) = case.judge();

@@ -103,7 +103,7 @@ pub struct KitSettings {
     pub max_in_flight: Bounded<1, 20_000>,
     /// How many messages of a partition are remembered to recognise a repetition.
     pub dedupe_window: Bounded<0, 1_000_000>,
-    /// How often progress is committed at least, in milliseconds; up to five times as often when many
+    /// How often progress is committed at least, in milliseconds; some five times as often when many
     /// messages are done.
     pub commit_interval_ms: Bounded<10, 10_000>,
     /// How long the platform may take to answer a call, in milliseconds.

@@ -16,7 +16,7 @@ use crate::partition_worker::WorkerMsg;
 const EARLY_PART: usize = 16;
 /// but not for fewer records than this,
 const EARLY_LEAST: usize = 64;
-/// and no sooner after the last commit than this part of the interval between two ticks.
+/// and, ticks apart, no sooner after the last commit than this part of the interval between ticks.
 const LEAST_WAIT: u32 = 5;
 
 impl IntakeState {
